@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+#include "encode/kernels.hpp"
+
+namespace ecco {
+
+EncodeKernels avx2_encode_kernels() noexcept { return {}; }
+
+}  // namespace ecco
