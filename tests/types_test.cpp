@@ -78,6 +78,36 @@ TEST(E5m3, EveryCodeIsItsDefinitionAndTheyAscend) {
   EXPECT_EQ(e5m3_to_float(1), 1.125f * 0x1p-24f);
 }
 
+float fp8_by_definition(unsigned code) {
+  const int exponent = static_cast<int>(code >> 3 & 15u);
+  const auto fraction = static_cast<float>(code & 7u);
+  const float magnitude =
+      exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8.0f + fraction, exponent - 10);
+  return (code & 0x80u) != 0 ? -magnitude : magnitude;
+}
+
+TEST(Fp8E4m3, EveryCodeIsItsDefinitionAndRoundTrips) {
+  EXPECT_EQ(fp8_by_definition(0x7f), 480.0f);
+  for (unsigned code = 0; code < 256; ++code) {
+    const float value = to_float(fp8_e4m3{static_cast<std::uint8_t>(code)});
+    EXPECT_EQ(float_bits(value), float_bits(fp8_by_definition(code))) << code;
+    EXPECT_EQ(to_fp8_e4m3(value).bits, code);
+  }
+}
+
+TEST(Fp8E4m3, RoundsToNearestEvenAndSaturates) {
+  for (unsigned code = 0; code < 0x7f; ++code) {
+    const float middle = (fp8_by_definition(code) + fp8_by_definition(code + 1)) / 2;
+    const unsigned even = (code & 1u) == 0 ? code : code + 1;
+    EXPECT_EQ(to_fp8_e4m3(middle).bits, even) << code;
+    EXPECT_EQ(to_fp8_e4m3(-middle).bits, even | 0x80u) << code;
+    EXPECT_EQ(to_fp8_e4m3(std::nextafter(middle, 0.0f)).bits, code) << code;
+    EXPECT_EQ(to_fp8_e4m3(std::nextafter(middle, 1e9f)).bits, code + 1) << code;
+  }
+  EXPECT_EQ(to_fp8_e4m3(1e30f).bits, 0x7f);
+  EXPECT_EQ(to_fp8_e4m3(-INFINITY).bits, 0xff);
+}
+
 static_assert(to_float(half{0x3c00}) == 1.0f);
 static_assert(to_half(1.0f).bits == 0x3c00);
 static_assert(e5m3_to_float(192) == 1.0f);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Storage types of values (half, bfloat16), of block scales (E5M3), and matrix views.
+// Storage types of values (half, bfloat16) and of block scales (E5M3, FP8 E4M3), matrix views.
 #pragma once
 
 #include <cstddef>
@@ -96,6 +96,36 @@ ECCO_HD constexpr bfloat16 from_float<bfloat16>(float value) noexcept {
 /// Codes 1..255 ascend from 1.125 * 2^-24 to 240. No subnormals, no infinity, no NaN.
 ECCO_HD constexpr float e5m3_to_float(std::uint8_t code) noexcept {
   return code == 0 ? 0.0f : bits_float((static_cast<std::uint32_t>(code) << 20) + (103u << 23));
+}
+
+/// Signed FP8 E4M3 without NaN and infinity: bias 7, subnormals, code S.1111.111 is 480 (unlike
+/// OCP E4M3FN, whose largest value is 448). The scale and the outliers of H4 blocks.
+struct fp8_e4m3 {
+  std::uint8_t bits = 0;
+};
+
+ECCO_HD constexpr float to_float(fp8_e4m3 value) noexcept {
+  const std::uint32_t sign = static_cast<std::uint32_t>(value.bits & 0x80u) << 24;
+  const std::uint32_t magnitude = value.bits & 0x7fu;
+  if (magnitude >= 8u) return bits_float(sign | ((magnitude << 20) + (120u << 23)));
+  return bits_float(sign | float_bits(static_cast<float>(magnitude) * 0x1p-9f));
+}
+
+/// Rounds to nearest, ties to even; magnitudes beyond 480 become 480. NaN gives 480 of its sign.
+ECCO_HD constexpr fp8_e4m3 to_fp8_e4m3(float value) noexcept {
+  const std::uint32_t bits = float_bits(value);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  std::uint32_t code = 0;
+  if (magnitude >= 0x43f00000u) {  // 480
+    code = 0x7fu;
+  } else if (magnitude >= 0x3c800000u) {  // 2^-6: a carry out of the mantissa is right as it is
+    code = (magnitude - (120u << 23) + 0x7ffffu + ((magnitude >> 20) & 1u)) >> 20;
+  } else if (magnitude >= 0x3a800000u) {  // subnormal: from 2^-10, which ties to zero
+    const std::uint32_t shift = 141u - (magnitude >> 23);  // 21..24 dropped bits
+    const std::uint32_t mantissa = (magnitude & 0x7fffffu) | 0x800000u;
+    code = (mantissa + (1u << (shift - 1u)) - 1u + ((mantissa >> shift) & 1u)) >> shift;
+  }
+  return fp8_e4m3{static_cast<std::uint8_t>((bits >> 24 & 0x80u) | code)};
 }
 
 /// Row-major view of rows x cols values; consecutive rows lie row_stride elements apart.
