@@ -9,36 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "support/h4_tables.hpp"
+
 namespace ecco::h4 {
 namespace {
 
-struct Table {
-  std::vector<std::int8_t> centroids;
-  std::vector<std::uint8_t> lengths;
-  TableView view() const {
-    return {centroids.data(), static_cast<int>(centroids.size()) / kCentroids, lengths.data(),
-            static_cast<int>(lengths.size()) / huffman::kSymbols};
-  }
-};
-
-// Random table: sorted centroids; codebooks from flat (all 4) to so skewed that the limits bind.
-Table random_table(std::mt19937& random, int patterns, int codebooks) {
-  Table table;
-  for (int p = 0; p < patterns; ++p) {
-    std::vector<std::int8_t> row(kCentroids);
-    for (std::int8_t& c : row)
-      c = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
-    std::sort(row.begin(), row.end());
-    table.centroids.insert(table.centroids.end(), row.begin(), row.end());
-  }
-  for (int h = 0; h < codebooks; ++h) {
-    std::array<std::uint64_t, huffman::kSymbols> counts{};
-    for (auto& count : counts) count = 1 + (std::uint64_t{1} << (random() % (1 + 3u * h % 30)));
-    const huffman::Lengths lengths = huffman::limited_lengths(counts);
-    table.lengths.insert(table.lengths.end(), lengths.begin(), lengths.end());
-  }
-  return table;
-}
+using test::H4Table;
+using test::kH4Shapes;
 
 // Decoder written from the sentences of docs/format.md on a string of '0' and '1', with a map from
 // code strings to symbols; shares no code with the library but the FP8 conversion.
@@ -46,7 +23,7 @@ struct SpecBlock {
   std::vector<float> values;
   bool valid = false;
 };
-SpecBlock decode_by_specification(const std::uint8_t* block, const Table& table, float scale,
+SpecBlock decode_by_specification(const std::uint8_t* block, const H4Table& table, float scale,
                                   int real_values) {
   std::string bits;
   for (int k = 0; k < 512; ++k) bits += (block[k / 8] >> (k % 8) & 1) != 0 ? '1' : '0';
@@ -107,7 +84,7 @@ SpecBlock decode_by_specification(const std::uint8_t* block, const Table& table,
   return out;
 }
 
-void expect_equal_to_specification(const std::uint8_t* block, const Table& table, float scale,
+void expect_equal_to_specification(const std::uint8_t* block, const H4Table& table, float scale,
                                    int real_values) {
   float values[kGroup];
   decode(block, table.view(), scale, values);
@@ -118,45 +95,25 @@ void expect_equal_to_specification(const std::uint8_t* block, const Table& table
   ASSERT_EQ(check(block, table.view(), real_values) == Fault::none, want.valid);
 }
 
-const std::pair<int, int> kShapes[] = {{64, 4}, {16, 4}, {256, 16}, {17, 1}, {100, 3}, {64, 5}};
-
 TEST(H4, DecodesArbitraryBytesAsSpecified) {
   std::mt19937 random(1);
-  for (const auto& [patterns, codebooks] : kShapes) {
-    const Table table = random_table(random, patterns, codebooks);
+  for (const auto& [patterns, codebooks] : kH4Shapes) {
+    const H4Table table = test::random_h4_table(random, patterns, codebooks);
     for (int trial = 0; trial < 1500; ++trial) {
       std::uint8_t block[64];
-      for (std::uint8_t& byte : block) byte = static_cast<std::uint8_t>(random());
-      if (trial % 3 == 1) {  // long runs of equal bits: all-shortest and all-longest codes
-        for (int i = trial % 7; i < 64; ++i) block[i] = trial % 2 == 0 ? 0x00 : 0xff;
-      }
-      if (trial % 50 == 2) std::fill(block + 2, block + 64, std::uint8_t{0});
+      test::fill_adversarial(random, trial, block);
       expect_equal_to_specification(block, table, 0.37f, 1 + trial % 128);
     }
   }
 }
 
-Fields random_fields(std::mt19937& random, const TableView& table, unsigned spread) {
-  Fields fields;
-  fields.codebook = static_cast<int>(random() % static_cast<unsigned>(table.codebooks));
-  fields.pattern = static_cast<int>(random() % static_cast<unsigned>(table.patterns));
-  fields.scale.bits = static_cast<std::uint8_t>(1 + random() % 127 + (random() % 2) * 128);
-  for (std::uint8_t& symbol : fields.symbols)
-    symbol = static_cast<std::uint8_t>(random() % spread);
-  for (Outlier& outlier : fields.outlier) {
-    outlier = {static_cast<std::uint8_t>(random() % 128),
-               fp8_e4m3{static_cast<std::uint8_t>(random())}};
-  }
-  return fields;
-}
-
 TEST(H4, PackedBlocksAreValidAndParseBack) {
   std::mt19937 random(2);
   int clipped = 0;
-  for (const auto& [patterns, codebooks] : kShapes) {
-    const Table table = random_table(random, patterns, codebooks);
+  for (const auto& [patterns, codebooks] : kH4Shapes) {
+    const H4Table table = test::random_h4_table(random, patterns, codebooks);
     for (int trial = 0; trial < 1000; ++trial) {
-      const Fields fields = random_fields(random, table.view(), trial % 2 == 0 ? 16 : 5);
+      const Fields fields = test::random_h4_fields(random, table.view(), trial % 2 == 0 ? 16 : 5);
       std::uint8_t block[64];
       pack(fields, table.view(), block);
       expect_equal_to_specification(block, table, 1.0f, 128);
@@ -184,7 +141,7 @@ TEST(H4, PackedBlocksAreValidAndParseBack) {
 }
 
 TEST(H4, ACodebookOfTwosHoldsTheMostOutliers) {
-  Table table;
+  H4Table table;
   table.centroids.assign(16 * kCentroids, 0);
   table.lengths = {2, 2, 2, 5, 5, 5, 5, 5, 5, 6, 6, 7, 7, 8, 8, 7};
   // 3/4 + 6/32 = 15/16; 2/64 = 31/32; 3/128 + 2/256 = 1
@@ -199,8 +156,9 @@ TEST(H4, ACodebookOfTwosHoldsTheMostOutliers) {
 
 TEST(H4, CheckNamesEachFault) {
   std::mt19937 random(3);
-  const Table table = random_table(random, 17, 3);  // 5 and 2 bits, both with unused indices
-  Fields fields = random_fields(random, table.view(), 1);
+  const H4Table table =
+      test::random_h4_table(random, 17, 3);  // 5 and 2 bits, both with unused indices
+  Fields fields = test::random_h4_fields(random, table.view(), 1);
   fields.codebook = 0;  // flat: 4 bits each
   for (std::uint8_t& symbol : fields.symbols) symbol = 0;
   std::uint8_t good[64];
@@ -223,7 +181,7 @@ TEST(H4, CheckNamesEachFault) {
 }
 
 TEST(H4, CheckNamesOutliersOnPaddingAndADirtyEnd) {
-  Table table;
+  H4Table table;
   table.centroids.assign(64 * kCentroids, 5);
   table.lengths = {3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5};
   ASSERT_TRUE(huffman::is_complete(table.lengths.data()));

@@ -84,32 +84,40 @@ struct Fields {
       0;  ///< first bit after the last code (clipped: where the broken code begins) or outlier
 };
 
-/// Parses any 64 bytes, bit by bit.
-ECCO_HD constexpr Fields parse(const std::uint8_t* block, const TableView& table) noexcept {
+/// The fixed-width fields of any 64 bytes.
+ECCO_HD constexpr Fields parse_header(const std::uint8_t* block, const TableView& table) noexcept {
   Fields out{};
   const int codebook_bits = index_bits(table.codebooks);
   const int pattern_bits = index_bits(table.patterns);
   out.codebook = static_cast<int>(read_bits(block, 0, codebook_bits));
   out.pattern = static_cast<int>(read_bits(block, codebook_bits, pattern_bits));
   out.scale.bits = static_cast<std::uint8_t>(read_bits(block, codebook_bits + pattern_bits, 8));
+  return out;
+}
+
+/// Reads the outliers from bit out.end on, after 128 whole codes, and moves out.end past them.
+ECCO_HD constexpr void parse_outliers(const std::uint8_t* block, Fields& out) noexcept {
+  for (; out.end + kOutlierBits <= kBlockBits; out.end += kOutlierBits) {
+    out.outlier[out.outliers++] =
+        Outlier{static_cast<std::uint8_t>(read_bits(block, out.end, 7)),
+                fp8_e4m3{static_cast<std::uint8_t>(read_bits(block, out.end + 7, 8))}};
+  }
+}
+
+/// Parses any 64 bytes, bit by bit.
+ECCO_HD constexpr Fields parse(const std::uint8_t* block, const TableView& table) noexcept {
+  Fields out = parse_header(block, table);
   const huffman::SerialCode code = huffman::serial_code(table.codebook(out.codebook));
-  int at = table.header_bits();
+  out.end = table.header_bits();
   for (; out.coded < kGroup; ++out.coded) {
-    int bit = at;
+    int bit = out.end;
     const huffman::Step step =
         huffman::read_code(code, [&] { return read_bits(block, bit++, 1); });
-    if (at + step.length > kBlockBits) break;
+    if (out.end + step.length > kBlockBits) break;
     out.symbols[out.coded] = step.symbol;
-    at += step.length;
+    out.end += step.length;
   }
-  if (out.coded == kGroup) {
-    for (; at + kOutlierBits <= kBlockBits; at += kOutlierBits) {
-      out.outlier[out.outliers++] =
-          Outlier{static_cast<std::uint8_t>(read_bits(block, at, 7)),
-                  fp8_e4m3{static_cast<std::uint8_t>(read_bits(block, at + 7, 8))}};
-    }
-  }
-  out.end = at;
+  if (out.coded == kGroup) parse_outliers(block, out);
   return out;
 }
 
@@ -187,11 +195,11 @@ ECCO_HD constexpr Fault check(const std::uint8_t* block, const TableView& table,
   return Fault::none;
 }
 
-/// Bits that the codes of 128 symbols take in a codebook.
-ECCO_HD constexpr int code_bits(const std::uint8_t* symbols,
-                                const std::uint8_t* lengths) noexcept {
+/// Bits that the codes of the first `count` symbols take in a codebook.
+ECCO_HD constexpr int code_bits(const std::uint8_t* symbols, const std::uint8_t* lengths,
+                                int count = kGroup) noexcept {
   int bits = 0;
-  for (int e = 0; e < kGroup; ++e) bits += lengths[symbols[e]];
+  for (int e = 0; e < count; ++e) bits += lengths[symbols[e]];
   return bits;
 }
 
