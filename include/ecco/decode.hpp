@@ -49,6 +49,19 @@ inline Status check_rows(const TensorView& tensor, std::size_t first_row, std::s
   return {};
 }
 
+/// Shape check of decoding to int8: centroids as wide as the tensor, one factor per block.
+inline Status check_int8_rows(const TensorView& tensor, std::size_t first_row,
+                              MatrixView<std::int8_t> centroids,
+                              MatrixView<float> factors) noexcept {
+  if (factors.rows != centroids.rows) {
+    return {StatusCode::shape_mismatch, "centroids have " + std::to_string(centroids.rows) +
+                                            " rows and factors " + std::to_string(factors.rows)};
+  }
+  Status status = check_rows(tensor, first_row, centroids.rows, centroids.cols, tensor.cols());
+  if (!status) return status;
+  return check_rows(tensor, first_row, factors.rows, factors.cols, tensor.blocks_per_row());
+}
+
 }  // namespace detail
 
 /// The scalar, header-only reference of the compiled functions of the same names: the definition
@@ -79,15 +92,8 @@ Status decode_rows(const TensorView& tensor, std::size_t first_row, MatrixView<T
 
 inline Status decode_rows(const TensorView& tensor, std::size_t first_row,
                           MatrixView<std::int8_t> centroids, MatrixView<float> factors) noexcept {
-  Status status =
-      detail::check_rows(tensor, first_row, centroids.rows, centroids.cols, tensor.cols());
+  Status status = detail::check_int8_rows(tensor, first_row, centroids, factors);
   if (!status) return status;
-  status =
-      detail::check_rows(tensor, first_row, factors.rows, factors.cols, tensor.blocks_per_row());
-  if (!status) return status;
-  if (factors.rows != centroids.rows) {
-    return {StatusCode::shape_mismatch, "centroids and factors differ in their number of rows"};
-  }
   return planar::dispatch(tensor.codec(), [&](auto planes) -> Status {
     constexpr int kPlanes = decltype(planes)::value;
     const PatternTableView& table = tensor.table();

@@ -2,6 +2,7 @@
 // y = W x straight on blocks, W compressed: f32 activations (exact weights) or int8 ones (fast).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>

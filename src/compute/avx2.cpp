@@ -3,6 +3,6 @@
 
 namespace ecco {
 
-ComputeKernels avx2_compute_kernels() noexcept { return {}; }
+ComputeKernels avx2_compute_kernels() noexcept { return scalar_compute_kernels(); }
 
 }  // namespace ecco
