@@ -14,7 +14,7 @@ namespace ecco {
 /// tensor.rows(). Each y[b] has the bits that gemv gives for x[b], whatever the batch and the
 /// number of threads; every weight is decoded once per 256 rows of x (the gain over gemv). Meant
 /// for batches of 1 to a few hundred. x and y may not overlap. Errors: shape_mismatch,
-/// unsupported, out_of_memory (scratch: up to 2 KiB per row of x and thread).
+/// unsupported, out_of_memory (scratch: up to 1.3 KiB per row of x and thread).
 ECCO_API Status gemm(const TensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
                      const ParallelFor& parallel = serial) noexcept;
 

@@ -69,6 +69,9 @@ Status gemm(const TensorView& tensor, MatrixView<const float> x, MatrixView<floa
             const ParallelFor& parallel) noexcept {
   Status status = detail::check_gemm(tensor, x.rows, x.cols, y);
   if (!status) return status;
+  if (x.rows == 1) {  // decoding in registers beats a tile that is used once
+    return gemv(tensor, std::span(x.data, x.cols), std::span(y.data, y.cols), parallel);
+  }
   const Result<const Kernels*> kernels = active_kernels();
   if (!kernels) return kernels.error();
   try {
@@ -87,6 +90,7 @@ Status gemm(const TensorView& tensor, std::span<const Int8Activations> x, Matrix
             const ParallelFor& parallel) noexcept {
   Status status = detail::check_gemm(tensor, x, y);
   if (!status) return status;
+  if (x.size() == 1) return gemv(tensor, x[0], std::span(y.data, y.cols), parallel);
   const Result<const Kernels*> kernels = active_kernels();
   if (!kernels) return kernels.error();
   const auto kernel = (*kernels)->compute.of(tensor.codec()).gemm_int8;

@@ -24,7 +24,7 @@ struct RowRange {
 /// Most rows of a batch that one call of a gemm kernel takes: it bounds the scratch.
 inline constexpr std::size_t kGemmBatch = 256;
 /// Rows of the tensor that a gemm kernel decodes before it multiplies them with the batch.
-inline constexpr std::size_t kGemmRows = 24;
+inline constexpr std::size_t kGemmRows = 12;
 /// Sums of one row of the tensor with one row of the batch: the 16 lanes of gemv.hpp.
 inline constexpr std::size_t kGemmLanes = 16;
 /// Floats of scratch that gemm_f32 needs, aligned to 64 bytes, for a batch of `batch`.
