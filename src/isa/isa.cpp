@@ -8,21 +8,32 @@
 
 #include "isa/kernels.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace ecco {
 namespace {
 
 constexpr std::array kAllIsas = {Isa::scalar, Isa::avx2};
 
-bool detect_avx2() noexcept {
 #if defined(__x86_64__)
+// Clang 14 knows no "f16c" in __builtin_cpu_supports. F16C instructions use the same registers as
+// AVX, so the operating system's part is covered by the check of avx2.
+bool cpu_has_f16c() noexcept {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+bool detect_avx2() noexcept {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
-#else
-  return false;
-#endif
+         __builtin_cpu_supports("popcnt") && cpu_has_f16c();
 }
+#else
+bool detect_avx2() noexcept { return false; }
+#endif
 
 Result<Isa> choose_isa() {
   const char* forced = std::getenv("ECCO_FORCE_ISA");
