@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 #include "compute/avx2_block.hpp"
 #include "ecco/planar.hpp"
@@ -59,35 +60,67 @@ template <int I = 0, typename Use>
 
 // ---- Decode ------------------------------------------------------------------------------------
 
-[[gnu::always_inline]] inline void store_eight(float* out, __m256 values) noexcept {
-  _mm256_storeu_ps(out, values);
+// 128 values as f32: every centroid is widened and multiplied.
+template <int R>
+[[gnu::always_inline]] inline void decode_values(const std::uint8_t* block, const Table& table,
+                                                 float tensor_scale, float* out) noexcept {
+  const __m256 factor = _mm256_set1_ps(planar::block_factor(block, tensor_scale));
+  for_each_sixteen(decode_block<R>(block, table), [&](int i, __m256 low, __m256 high) {
+    _mm256_storeu_ps(out + 16 * i, _mm256_mul_ps(factor, low));
+    _mm256_storeu_ps(out + 16 * i + 8, _mm256_mul_ps(factor, high));
+  });
 }
 
-[[gnu::always_inline]] inline void store_eight(half* out, __m256 values) noexcept {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
-                   _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
+// Eight values as the 16 bits of T in 32-bit lanes.
+template <typename T>
+[[gnu::always_inline]] inline __m256i round_to(__m256 values) noexcept {
+  if constexpr (std::is_same_v<T, half>) {
+    return _mm256_cvtepu16_epi32(_mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
+  } else {  // bfloat16; the values are finite, so there is no NaN to keep
+    const __m256i bits = _mm256_castps_si256(values);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return _mm256_srli_epi32(
+        _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
+  }
 }
 
-// The values are finite, so the rounding needs no case for NaN.
-[[gnu::always_inline]] inline void store_eight(bfloat16* out, __m256 values) noexcept {
-  const __m256i bits = _mm256_castps_si256(values);
-  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i rounded = _mm256_srli_epi32(
-      _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
-  _mm_storeu_si128(
-      reinterpret_cast<__m128i*>(out),
-      _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1)));
+// The 16 values factor * window in T: low bytes in the low lane, high bytes in the high lane.
+template <typename T>
+[[gnu::always_inline]] inline __m256i scale_window(__m128i window, __m256 factor) noexcept {
+  const __m256i first = round_to<T>(_mm256_mul_ps(factor, to_floats(window)));
+  const __m256i last = round_to<T>(_mm256_mul_ps(factor, to_floats(upper_eight(window))));
+  const __m256i words = _mm256_packus_epi32(first, last);  // 0-3, 8-11 | 4-7, 12-15
+  const __m256i bytes = _mm256_packus_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0xff)),
+                                            _mm256_srli_epi16(words, 8));
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0));
 }
 
+// 128 values in a 16-bit type: the pattern's few values are multiplied and rounded, then their
+// low and high bytes are looked up.
 template <int R, typename T>
 [[gnu::always_inline]] inline void decode_values(const std::uint8_t* block, const Table& table,
                                                  float tensor_scale, T* out) noexcept {
-  const BlockBytes bytes = decode_block<R>(block, table);
+  const auto pattern = avx2::load_windows<R>(avx2::pattern_of(block, table, kClasses << R));
   const __m256 factor = _mm256_set1_ps(planar::block_factor(block, tensor_scale));
-  for_each_sixteen(bytes, [&](int i, __m256 low, __m256 high) {
-    store_eight(out + 16 * i, _mm256_mul_ps(factor, low));
-    store_eight(out + 16 * i + 8, _mm256_mul_ps(factor, high));
-  });
+  avx2::Windows<R> low_windows;
+  avx2::Windows<R> high_windows;
+  for (int w = 0; w < avx2::Windows<R>::kCount; ++w) {
+    const __m256i values = scale_window<T>(pattern.window[w], factor);
+    low_windows.window[w] = _mm256_castsi256_si128(values);
+    high_windows.window[w] = _mm256_extracti128_si256(values, 1);
+  }
+  const avx2::Places places = avx2::decode_places<R>(block);
+  const BlockBytes low = avx2::look_up<R>(places, low_windows);
+  const BlockBytes high = avx2::look_up<R>(places, high_windows);
+  auto* to = reinterpret_cast<__m128i*>(out);
+  for (int g = 0; g < 4; ++g, to += 4) {
+    const __m256i first = _mm256_unpacklo_epi8(low.part[g], high.part[g]);
+    const __m256i last = _mm256_unpackhi_epi8(low.part[g], high.part[g]);
+    _mm_storeu_si128(to, _mm256_castsi256_si128(first));
+    _mm_storeu_si128(to + 1, _mm256_castsi256_si128(last));
+    _mm_storeu_si128(to + 2, _mm256_extracti128_si256(first, 1));
+    _mm_storeu_si128(to + 3, _mm256_extracti128_si256(last, 1));
+  }
 }
 
 template <int R, typename T>

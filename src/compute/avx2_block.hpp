@@ -162,32 +162,75 @@ template <int R>
   }
 }
 
+/// The 5 * 2^R bytes of a pattern as windows of 16 that byte shuffles index: for R = 2 classes
+/// 0..3, then (2, 3 and) 4 at its end; for R = 3 classes 0 and 1, 2 and 3, (3 and) 4.
+template <int R>
+struct Windows {
+  static constexpr int kCount = R <= 1 ? 1 : R;
+  __m128i window[kCount];
+};
+
+template <int R>
+[[gnu::always_inline]] inline Windows<R> load_windows(const std::int8_t* pattern) noexcept {
+  if constexpr (R <= 1) {
+    return {{load_small_pattern<R>(pattern)}};
+  } else if constexpr (R == 2) {
+    return {{load128(pattern), load128(pattern + 4)}};
+  } else {
+    return {{load128(pattern), load128(pattern + 16), load128(pattern + 24)}};
+  }
+}
+
+/// Where each element's centroid lies: an index into a window and which window.
+struct Places {
+  BlockBytes index;
+  __m128i second;  ///< R = 3: classes >= 2, that is the second window
+  __m128i last;    ///< R = 2, 3: class 4, that is the last window
+};
+
+/// Places of any block. In windows of 16 the classes 1, 3 and 4 are odd (R = 3), 2, 3 and 4 upper
+/// (R = 2).
+template <int R>
+[[gnu::always_inline]] inline Places decode_places(const std::uint8_t* block) noexcept {
+  const auto [u1, u2, u3, u4] = decode_classes(block);
+  const __m128i odd = _mm_xor_si128(u1, _mm_xor_si128(u2, u3));
+  if constexpr (R == 0) {  // index = the class in binary
+    const __m128i planes[4] = {_mm_xor_si128(odd, u4), _mm_xor_si128(u2, u4), u4,
+                               _mm_setzero_si128()};
+    return {transpose(planes), u2, u4};
+  } else if constexpr (R == 1) {
+    const __m128i planes[4] = {load128(block + 32), _mm_xor_si128(odd, u4), _mm_xor_si128(u2, u4),
+                               u4};
+    return {transpose(planes), u2, u4};
+  } else if constexpr (R == 2) {
+    const __m128i planes[4] = {load128(block + 48), load128(block + 32), odd, u2};
+    return {transpose(planes), u2, u4};
+  } else {
+    const __m128i planes[4] = {load128(block + 64), load128(block + 48), load128(block + 32), odd};
+    return {transpose(planes), u2, u4};
+  }
+}
+
+/// The bytes of the windows at the places.
+template <int R>
+[[gnu::always_inline]] inline BlockBytes look_up(const Places& places,
+                                                 const Windows<R>& windows) noexcept {
+  BlockBytes bytes = look_up(places.index, windows.window[0]);
+  if constexpr (R == 3) {
+    bytes = choose(bytes, look_up(places.index, windows.window[1]), places.second);
+  }
+  if constexpr (R >= 2) {
+    bytes = choose(bytes, look_up(places.index, windows.window[R - 1]), places.last);
+  }
+  return bytes;
+}
+
 /// Centroids of any block.
 template <int R>
 [[gnu::always_inline]] inline BlockBytes decode_block(const std::uint8_t* block,
                                                       const Table& table) noexcept {
   const std::int8_t* pattern = pattern_of(block, table, kClasses << R);
-  const auto [u1, u2, u3, u4] = decode_classes(block);
-  const __m128i parity = _mm_xor_si128(u1, _mm_xor_si128(u2, u3));  // of class 0..3; 1 for class 4
-  if constexpr (R <= 1) {  // index = rank: the class in binary, then the mantissa plane
-    const __m128i zero = _mm_setzero_si128();
-    const __m128i class0 = _mm_xor_si128(parity, u4);
-    const __m128i class1 = _mm_xor_si128(u2, u4);
-    const __m128i small[4] = {class0, class1, u4, zero};
-    const __m128i planes[4] = {load128(block + (R == 0 ? 16 : 32)), class0, class1, u4};
-    return look_up(transpose(R == 0 ? small : planes), load_small_pattern<R>(pattern));
-  } else if constexpr (R == 2) {  // index = rank, classes 3 and 4 alike; class 4 ends a window
-    const __m128i planes[4] = {load128(block + 48), load128(block + 32), parity, u2};
-    const BlockBytes indices = transpose(planes);
-    return choose(look_up(indices, load128(pattern)), look_up(indices, load128(pattern + 4)), u4);
-  } else {  // index = mantissa and parity of the class; windows for classes 0-1, 2-3, (3-)4
-    const __m128i planes[4] = {load128(block + 64), load128(block + 48), load128(block + 32),
-                               parity};
-    const BlockBytes indices = transpose(planes);
-    const BlockBytes low =
-        choose(look_up(indices, load128(pattern)), look_up(indices, load128(pattern + 16)), u2);
-    return choose(low, look_up(indices, load128(pattern + 24)), u4);
-  }
+  return look_up<R>(decode_places<R>(block), load_windows<R>(pattern));
 }
 
 }  // namespace ecco::avx2
