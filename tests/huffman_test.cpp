@@ -163,12 +163,12 @@ TEST(DecodeTables, EqualBitByBitReading) {
       for (; count < kMultiSymbols; ++count) {
         const Step want = find_code(codes, i >> length);
         if (length + want.length > kMultiBits) break;
-        ASSERT_LT(count, multi[i].count);
-        ASSERT_EQ(multi[i].symbols[count], want.symbol);
+        ASSERT_LT(count, multi[i].count());
+        ASSERT_EQ(multi[i].symbols() >> (8 * count) & 255u, want.symbol);
         length += want.length;
       }
-      ASSERT_EQ(multi[i].count, count);
-      ASSERT_EQ(multi[i].length, length);
+      ASSERT_EQ(multi[i].count(), count);
+      ASSERT_EQ(multi[i].length(), length);
     }
   }
 }

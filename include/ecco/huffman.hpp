@@ -182,29 +182,42 @@ ECCO_HD constexpr StepTable step_table(const Codes& codes) noexcept {
   return table;
 }
 
-inline constexpr int kMultiBits = 12;    ///< look-ahead of the multi-symbol table
+inline constexpr int kMultiBits = 11;    ///< look-ahead of the multi-symbol table
 inline constexpr int kMultiSymbols = 4;  ///< most symbols that one look-up yields
 
-/// All whole codes, at most 4, in the next 12 bits of the stream.
+/// All whole codes, at most 4, in the next 11 bits of the stream, as one word: their length in
+/// bits 0..5 (where a shift finds it), the symbols in the bytes from bit 8 on (first one lowest,
+/// unused ones 0), their number from bit 40 on.
 struct MultiStep {
-  std::uint8_t symbols[kMultiSymbols];  ///< in order; unused ones are 0
-  std::uint8_t count;                   ///< 1..4
-  std::uint8_t length;                  ///< bits of those codes together, 2..12
+  std::uint64_t word = 0;
+
+  [[nodiscard]] ECCO_HD constexpr int length() const noexcept {
+    return static_cast<int>(word & 63u);
+  }
+  [[nodiscard]] ECCO_HD constexpr std::uint32_t symbols() const noexcept {
+    return static_cast<std::uint32_t>(word >> 8);
+  }
+  [[nodiscard]] ECCO_HD constexpr int count() const noexcept {
+    return static_cast<int>(word >> 40);
+  }
 };
 
-/// Multi-symbol decode table, 24 KiB per codebook.
+/// Multi-symbol decode table, 16 KiB per codebook: one stays in the L1 cache.
 using MultiTable = std::array<MultiStep, 1 << kMultiBits>;
 
 constexpr MultiTable multi_table(const StepTable& steps) noexcept {
   MultiTable table{};
   for (unsigned i = 0; i < table.size(); ++i) {
-    MultiStep& entry = table[i];
-    while (entry.count < kMultiSymbols) {
-      const Step step = steps[i >> entry.length & 255u];
-      if (entry.length + step.length > kMultiBits) break;
-      entry.symbols[entry.count++] = step.symbol;
-      entry.length = static_cast<std::uint8_t>(entry.length + step.length);
+    std::uint64_t symbols = 0;
+    unsigned length = 0;
+    unsigned count = 0;
+    while (count < kMultiSymbols) {
+      const Step step = steps[i >> length & 255u];
+      if (length + step.length > kMultiBits) break;
+      symbols |= static_cast<std::uint64_t>(step.symbol) << (8 * count++);
+      length += step.length;
     }
+    table[i].word = length | symbols << 8 | static_cast<std::uint64_t>(count) << 40;
   }
   return table;
 }
