@@ -31,19 +31,22 @@ constexpr bool is_planar(Codec codec) noexcept { return codec >= Codec::p2 && co
 /// Mantissa planes r of a planar codec, 0..3.
 constexpr int mantissa_planes(Codec codec) noexcept { return static_cast<int>(codec) - 2; }
 
-/// Centroids of one pattern: 5 * 2^r.
+/// Centroids of one pattern: 5 * 2^r in planar codecs, 15 in h4.
 constexpr int centroids_per_pattern(Codec codec) noexcept {
-  return kClasses << mantissa_planes(codec);
+  return is_planar(codec) ? kClasses << mantissa_planes(codec) : 15;
 }
 
-/// Bytes of one planar block: 32, 48, 64, 80.
+/// Bytes of one block: 32, 48, 64, 80 in planar codecs, 64 in h4 and a8.
 constexpr std::size_t block_bytes(Codec codec) noexcept {
-  return static_cast<std::size_t>(16 * static_cast<int>(codec));
+  return is_planar(codec) ? static_cast<std::size_t>(16 * static_cast<int>(codec)) : 64;
 }
 
-/// Bits per value of a planar codec, padding aside.
+/// Values of one block.
+constexpr int group_values(Codec codec) noexcept { return codec == Codec::a8 ? 64 : kGroup; }
+
+/// Bits per value, padding aside.
 constexpr double bits_per_value(Codec codec) noexcept {
-  return 8.0 * static_cast<double>(block_bytes(codec)) / kGroup;
+  return 8.0 * static_cast<double>(block_bytes(codec)) / group_values(codec);
 }
 
 /// Blocks that a row of `cols` values takes; the last one may be partly padding.

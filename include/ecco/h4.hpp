@@ -18,7 +18,7 @@ inline constexpr int kCentroids = 15;  ///< symbol 15 is the group's largest mag
 inline constexpr int kMaxSymbol = 15;
 inline constexpr int kOutlierBits = 15;  ///< 7 bits position, 8 bits FP8
 inline constexpr int kMaxOutliers = (kBlockBits - 8 - kGroup * huffman::kMinLength) / kOutlierBits;
-inline constexpr int kMinPatterns = 16, kMaxH4Patterns = 256;
+inline constexpr int kMinPatterns = 16;
 inline constexpr int kMaxCodebooks = 16;
 
 /// Bits of an index that names one of `count` things: ceil(log2 count).
@@ -143,6 +143,58 @@ ECCO_HD constexpr void decode(const std::uint8_t* block, const TableView& table,
   for (int i = 0; i < fields.outliers; ++i) {
     out[fields.outlier[i].position] = tensor_scale * to_float(fields.outlier[i].value);
   }
+}
+
+/// A block for integer kernels: value = factor * values[e] (plus, where an outlier stands, the
+/// outlier's value; values[e] is 0 there). Clipped elements have 0.
+struct Int8Block {
+  std::int8_t values[kGroup];
+  float factor;  ///< -m / 128: the values are -centroid and, for symbol 15, -128
+  int outliers;
+  std::uint8_t positions[kMaxOutliers];  ///< distinct, the last one stored first
+  float outlier_values[kMaxOutliers];    ///< tensor_scale * fp8, as decode gives them
+};
+
+/// Moves the outliers that decode would keep (the last one at each place) from the fields to `out`
+/// and clears their elements.
+ECCO_HD constexpr void take_outliers(const Outlier* outlier, int count, float tensor_scale,
+                                     Int8Block& out) noexcept {
+  out.outliers = 0;
+  std::uint64_t seen[2] = {0, 0};
+  for (int i = count - 1; i >= 0; --i) {
+    const int position = outlier[i].position;
+    const std::uint64_t bit = std::uint64_t{1} << (position % 64);
+    if ((seen[position / 64] & bit) != 0) continue;
+    seen[position / 64] |= bit;
+    out.values[position] = 0;
+    out.positions[out.outliers] = static_cast<std::uint8_t>(position);
+    out.outlier_values[out.outliers++] = tensor_scale * to_float(outlier[i].value);
+  }
+}
+
+/// The int8 that stands for each symbol of a pattern, under the factor -m / 128.
+ECCO_HD constexpr void int8_of_symbols(const std::int8_t* pattern, std::int8_t* out) noexcept {
+  for (int k = 0; k < kCentroids; ++k) out[k] = static_cast<std::int8_t>(-pattern[k]);
+  out[kMaxSymbol] = -128;
+}
+
+/// Factor of the int8 values of a block, -m / 128; 0 for scale +-0.
+ECCO_HD constexpr float int8_factor(fp8_e4m3 scale, float tensor_scale) noexcept {
+  return (scale.bits & 0x7fu) == 0 ? 0.0f : tensor_scale * to_float(scale) * -0x1p-7f;
+}
+
+/// Decodes any 64 bytes to int8. Complexity: O(bits of the block).
+ECCO_HD constexpr void decode_int8(const std::uint8_t* block, const TableView& table,
+                                   float tensor_scale, Int8Block& out) noexcept {
+  for (int e = 0; e < kGroup; ++e) out.values[e] = 0;
+  const Fields fields = parse(block, table);
+  out.factor = int8_factor(fields.scale, tensor_scale);
+  out.outliers = 0;
+  if ((fields.scale.bits & 0x7fu) == 0) return;
+  std::int8_t values[huffman::kSymbols] = {};
+  int8_of_symbols(table.pattern(fields.pattern), values);
+  for (int e = 0; e < fields.coded; ++e) out.values[e] = values[fields.symbols[e]];
+  take_outliers(fields.outlier, fields.outliers, tensor_scale, out);
 }
 
 /// Why a block is not valid.
