@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+#include "io/ecco_metadata.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "ecco/standard_tables.hpp"
+#include "ecco/tensor.hpp"
+#include "io/checksum.hpp"
+#include "io/json.hpp"
+#include "io/text.hpp"
+
+namespace ecco {
+namespace {
+
+/// One entry of "tensors", "carried" or "tables", read key by key; the first error stays.
+class EntryReader {
+ public:
+  EntryReader(const std::string& name, const Json& json) : name_(name), json_(json) {
+    if (!json.is_object()) refuse("its metadata is not a JSON object");
+  }
+
+  [[nodiscard]] const Status& status() const { return status_; }
+  void refuse(std::string_view reason, StatusCode code = StatusCode::corrupt) {
+    if (status_) status_ = prefixed(shown_name(name_), Status(code, reason));
+  }
+
+  std::string string(std::string_view key) {
+    const Json* value = json_member(json_, key);
+    if (value != nullptr && value->is_string()) return value->get<std::string>();
+    refuse(fmt::format("no \"{}\" in its metadata, which must be a string", key));
+    return {};
+  }
+
+  std::uint64_t checksum() {
+    const std::string digits = string("xxh3");
+    const auto value = parse_hex_digits(digits);
+    if (!value) {
+      refuse(fmt::format("its xxh3 \"{}\" is not 16 lower-case hex digits", shown_name(digits)));
+    }
+    return value.value_or(0);
+  }
+
+  Codec codec() {
+    const std::string name = string("codec");
+    if (name == codec_name(Codec::h4)) {
+      refuse("codec h4 is not supported by this version", StatusCode::unsupported);
+    }
+    const auto codec = parse_codec(name);
+    if (!codec) refuse(fmt::format("unknown codec \"{}\"", shown_name(name)));
+    return codec.value_or(Codec::p4);
+  }
+
+  std::vector<std::uint64_t> shape() {
+    const Json* value = json_member(json_, "shape");
+    auto extents = value == nullptr ? std::nullopt : json_integers(*value);
+    if (!extents) {
+      refuse("no \"shape\" in its metadata, which must be integers in 0..2^63-1");
+      return {};
+    }
+    if (extents->size() < 2) {
+      refuse(fmt::format("compressed, but its rank is {}", extents->size()));
+    } else if (!shape_values(*extents)) {
+      refuse(fmt::format("the shape {} overflows", shown_shape(*extents)));
+    }
+    return std::move(*extents);
+  }
+
+  std::string dtype() {
+    std::string name = string("dtype");
+    if (name != "F16" && name != "BF16" && name != "F32") {
+      refuse(fmt::format("compressed from dtype \"{}\", not F16, BF16 or F32", shown_name(name)));
+    }
+    return name;
+  }
+
+  float tensor_scale() {
+    const Json* value = json_member(json_, "tensor_scale");
+    if (value == nullptr || !value->is_number()) {
+      refuse("no \"tensor_scale\" in its metadata, which must be a number");
+      return 1.0f;
+    }
+    const double wide = value->get<double>();
+    const auto scale = wide <= 1e35 ? static_cast<float>(wide) : 2e34f;
+    if (!(scale > 0.0f && scale <= kMaxTensorScale)) {
+      refuse(fmt::format("tensor_scale {} is not a binary32 in (0, 1e34]", wide));
+    }
+    return scale;
+  }
+
+ private:
+  const std::string& name_;
+  const Json& json_;
+  Status status_;
+};
+
+/// The object under a required key.
+Result<const Json*> required_object(const Json& json, std::string_view key) {
+  const Json* value = json_member(json, key);
+  if (value != nullptr && value->is_object()) return value;
+  return fail(StatusCode::corrupt,
+              fmt::format("metadata key \"ecco\": no \"{}\", which must be an object", key));
+}
+
+Status check_format(const Json& json) {
+  const Json* format = json_member(json, "format");
+  if (format == nullptr) {
+    return {StatusCode::corrupt, "metadata key \"ecco\": no \"format\""};
+  }
+  if (format->is_number_unsigned() && format->get<std::uint64_t>() == 1) return {};
+  return {StatusCode::corrupt,
+          fmt::format("metadata key \"ecco\": format {} is not 1: a newer format, which this "
+                      "version of ecco cannot read",
+                      format->is_primitive() ? shown_name(format->dump()) : "of several values")};
+}
+
+/// Reads every entry of the group `key` by `read`, which fills one element of a map.
+template <typename Map, typename Read>
+Status read_group(const Json& json, std::string_view key, Map& out, Read&& read) {
+  const auto group = required_object(json, key);
+  if (!group) return group.error();
+  for (const auto& [name, value] : (*group)->items()) {
+    EntryReader reader(name, value);
+    out.emplace(name, read(reader));
+    if (!reader.status()) return reader.status();
+  }
+  return {};
+}
+
+CompressedEntry read_compressed(EntryReader& reader) {
+  CompressedEntry entry;
+  entry.codec = reader.codec();
+  entry.shape = reader.shape();
+  entry.dtype = reader.dtype();
+  entry.tensor_scale = reader.tensor_scale();
+  entry.table = reader.string("table");
+  entry.xxh3 = reader.checksum();
+  return entry;
+}
+
+TableEntry read_table(EntryReader& reader) {
+  TableEntry entry;
+  entry.codec = reader.codec();
+  entry.xxh3 = reader.checksum();
+  return entry;
+}
+
+bool is_table_name(std::string_view name) {
+  constexpr std::size_t kLongestId = 64;
+  if (!name.starts_with(kTablePrefix)) return false;
+  const std::string_view id = name.substr(kTablePrefix.size());
+  return !id.empty() && id.size() <= kLongestId && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+  });
+}
+
+/// Every name of the metadata is a tensor of the file, and every tensor is in exactly one group.
+Status check_groups(const SafetensorsHeader& header, const EccoMetadata& ecco) {
+  for (const SafetensorsEntry& entry : header.entries) {
+    const std::size_t groups = ecco.tensors.count(entry.name) + ecco.carried.count(entry.name) +
+                               ecco.tables.count(entry.name);
+    if (groups != 1) {
+      return corrupt_tensor(
+          entry.name, fmt::format("in {} of the groups \"tensors\", \"carried\" and \"tables\" of "
+                                  "the metadata, not in exactly one",
+                                  groups));
+    }
+    const bool reserved = entry.name.starts_with(kReservedPrefix);
+    if (reserved && !ecco.tables.contains(entry.name)) {
+      return corrupt_tensor(entry.name, "the prefix ecco. is reserved for tables");
+    }
+  }
+  const auto missing = [&](const auto& group) -> Status {
+    for (const auto& [name, entry] : group) {
+      if (header.find(name) == nullptr) {
+        return corrupt_tensor(name, "in the metadata, but not in the file");
+      }
+    }
+    return {};
+  };
+  if (Status status = missing(ecco.tensors); !status) return status;
+  if (Status status = missing(ecco.carried); !status) return status;
+  return missing(ecco.tables);
+}
+
+Result<PatternTable> load_table(const SafetensorsEntry& stored, const TableEntry& entry,
+                                std::span<const std::uint8_t> bytes) {
+  if (!is_table_name(stored.name)) {
+    return fail(corrupt_tensor(stored.name,
+                               "a table's name must be ecco.table. and 1 to 64 of a-z 0-9 _ . -"));
+  }
+  const auto width = static_cast<std::uint64_t>(centroids_per_pattern(entry.codec));
+  if (stored.dtype != "I8" || stored.shape.size() != 2 || stored.shape[1] != width) {
+    return fail(corrupt_tensor(
+        stored.name, fmt::format("{} of shape {} is no {} table, which is I8 [patterns, {}]",
+                                 shown_name(stored.dtype), shown_shape(stored.shape),
+                                 codec_name(entry.codec), width)));
+  }
+  if (stored.shape[0] < 1 || stored.shape[0] > kMaxPatterns) {
+    return fail(corrupt_tensor(
+        stored.name, fmt::format("{} patterns, not 1..{}", stored.shape[0], kMaxPatterns)));
+  }
+  PatternTable table{entry.codec, stored.name, {}};
+  table.centroids.reserve(bytes.size());
+  for (const std::uint8_t byte : bytes) table.centroids.push_back(static_cast<std::int8_t>(byte));
+  if (Status status = validate(table.view()); !status) {
+    return fail(prefixed(shown_name(stored.name), status));
+  }
+  return table;
+}
+
+/// A compressed tensor: stored as U8 blocks of the right number, and with a table of its codec.
+Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& entry,
+                        const EccoMetadata& ecco) {
+  const FoldedShape folded = fold_shape(entry.shape);
+  const std::vector<std::uint64_t> blocks = {folded.rows, blocks_per_row(folded.cols),
+                                             block_bytes(entry.codec)};
+  if (stored.dtype != "U8" || stored.shape != blocks) {
+    return corrupt_tensor(
+        stored.name,
+        fmt::format("stored as {} {}, but {} in {} takes U8 {}", shown_name(stored.dtype),
+                    shown_shape(stored.shape), shown_shape(entry.shape), codec_name(entry.codec),
+                    shown_shape(blocks)));
+  }
+  if (entry.table == kStandardTableName) return {};
+  const auto table = ecco.tables.find(entry.table);
+  if (table == ecco.tables.end()) {
+    return corrupt_tensor(stored.name,
+                          fmt::format("its table {} is missing", shown_name(entry.table)));
+  }
+  if (table->second.codec != entry.codec) {
+    return corrupt_tensor(
+        stored.name, fmt::format("its table {} is of codec {}, not {}", shown_name(entry.table),
+                                 codec_name(table->second.codec), codec_name(entry.codec)));
+  }
+  return {};
+}
+
+Json checksum_json(std::uint64_t checksum) { return Json{{"xxh3", hex_digits(checksum)}}; }
+
+}  // namespace
+
+Result<EccoMetadata> parse_ecco_metadata(std::string_view text) {
+  const auto json = parse_json(text);
+  if (!json) return fail(prefixed("metadata key \"ecco\"", json.error()));
+  if (!json->is_object()) {
+    return fail(StatusCode::corrupt, "metadata key \"ecco\": not a JSON object");
+  }
+  EccoMetadata out;
+  Status status = check_format(*json);
+  if (status) status = read_group(*json, "tensors", out.tensors, read_compressed);
+  if (status) {
+    status = read_group(*json, "carried", out.carried,
+                        [](EntryReader& reader) { return reader.checksum(); });
+  }
+  if (status) status = read_group(*json, "tables", out.tables, read_table);
+  if (!status) return fail(std::move(status));
+  return out;
+}
+
+std::string ecco_metadata_text(const EccoMetadata& metadata) {
+  Json tensors = Json::object();
+  for (const auto& [name, entry] : metadata.tensors) {
+    tensors[name] = {{"codec", codec_name(entry.codec)},
+                     {"shape", entry.shape},
+                     {"dtype", entry.dtype},
+                     {"tensor_scale", entry.tensor_scale},
+                     {"table", entry.table},
+                     {"xxh3", hex_digits(entry.xxh3)}};
+  }
+  Json carried = Json::object();
+  for (const auto& [name, checksum] : metadata.carried) carried[name] = checksum_json(checksum);
+  Json tables = Json::object();
+  for (const auto& [name, entry] : metadata.tables) {
+    tables[name] = checksum_json(entry.xxh3);
+    tables[name]["codec"] = codec_name(entry.codec);
+  }
+  return Json{{"format", 1},
+              {"tensors", std::move(tensors)},
+              {"carried", std::move(carried)},
+              {"tables", std::move(tables)}}
+      .dump();
+}
+
+Result<Container> parse_container(std::span<const std::uint8_t> file) {
+  auto header = parse_safetensors_header(file);
+  if (!header) return fail(header.error());
+  return check_container(std::move(*header), file);
+}
+
+Result<Container> check_container(SafetensorsHeader header, std::span<const std::uint8_t> file) {
+  Container out{std::move(header), std::nullopt, {}};
+  const auto text = out.header.metadata.find(std::string(kEccoKey));
+  if (text == out.header.metadata.end()) return out;
+  auto ecco = parse_ecco_metadata(text->second);
+  if (!ecco) return fail(ecco.error());
+  if (Status status = check_groups(out.header, *ecco); !status) return fail(std::move(status));
+
+  std::set<std::string_view> used;
+  for (const auto& [name, entry] : ecco->tensors) {
+    if (Status status = check_compressed(*out.header.find(name), entry, *ecco); !status) {
+      return fail(std::move(status));
+    }
+    used.insert(entry.table);
+  }
+  for (const auto& [name, entry] : ecco->tables) {
+    if (!used.contains(name)) return fail(corrupt_tensor(name, "a table that no tensor uses"));
+    const SafetensorsEntry& stored = *out.header.find(name);
+    auto table = load_table(
+        stored, entry,
+        file.subspan(out.header.header_bytes + stored.begin, stored.end - stored.begin));
+    if (!table) return fail(table.error());
+    out.tables.emplace(name, std::move(*table));
+  }
+  out.ecco = std::move(*ecco);
+  return out;
+}
+
+FoldedShape fold_shape(std::span<const std::uint64_t> shape) noexcept {
+  FoldedShape folded;
+  if (shape.empty()) return folded;
+  for (const std::uint64_t extent : shape.first(shape.size() - 1)) folded.rows *= extent;
+  folded.cols = shape.back();
+  return folded;
+}
+
+}  // namespace ecco

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include "io/safetensors_header.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <numeric>
+#include <tuple>
+#include <utility>
+
+#include "io/json.hpp"
+#include "io/text.hpp"
+
+namespace ecco {
+namespace {
+
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::string_view kMetadataKey = "__metadata__";
+constexpr auto kMaxSize = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+
+/// The JSON text, after the checks of the length in front of it.
+Result<std::string_view> header_text(std::span<const std::uint8_t> file) {
+  if (file.size() < kLengthBytes) {
+    return fail(StatusCode::corrupt,
+                fmt::format("truncated: {} bytes do not hold the header's length", file.size()));
+  }
+  std::uint64_t length = 0;
+  for (std::size_t i = kLengthBytes; i-- > 0;) length = length << 8 | file[i];
+  if (length > kLongestHeader) {
+    return fail(StatusCode::corrupt,
+                fmt::format("header of {} bytes, more than {}", length, kLongestHeader));
+  }
+  const std::uint64_t room = file.size() - kLengthBytes;
+  if (length > room) {
+    return fail(StatusCode::corrupt,
+                fmt::format("truncated: header of {} bytes in a file of {}", length, file.size()));
+  }
+  const auto* begin = reinterpret_cast<const char*>(file.data() + kLengthBytes);
+  const std::string_view text(begin, static_cast<std::size_t>(length));
+  if (!text.starts_with('{')) {
+    return fail(StatusCode::corrupt, "not a safetensors file: the header does not begin with '{'");
+  }
+  return text;
+}
+
+Result<std::map<std::string, std::string>> parse_metadata(const Json& json) {
+  if (!json.is_object()) return fail(corrupt_tensor(kMetadataKey, "not a JSON object"));
+  std::map<std::string, std::string> out;
+  for (const auto& [key, value] : json.items()) {
+    if (!value.is_string()) {
+      return fail(corrupt_tensor(
+          kMetadataKey, fmt::format("the value of \"{}\" is not a string", shown_name(key))));
+    }
+    out.emplace(key, value.get_ref<const std::string&>());
+  }
+  return out;
+}
+
+/// Checks that shape and dtype give the size of the byte range.
+Status check_size(const SafetensorsEntry& entry) {
+  const auto values = shape_values(entry.shape);
+  if (!values) {
+    return corrupt_tensor(entry.name,
+                          fmt::format("the shape {} overflows", shown_shape(entry.shape)));
+  }
+  const auto bits = dtype_bits(entry.dtype);
+  if (!bits) return {};  // unknown to us: carried by its byte range
+  std::uint64_t needed_bits = 0;
+  if (__builtin_mul_overflow(*values, std::uint64_t{*bits}, &needed_bits)) {
+    return corrupt_tensor(entry.name,
+                          fmt::format("the shape {} overflows", shown_shape(entry.shape)));
+  }
+  const std::uint64_t size = entry.end - entry.begin;
+  if (needed_bits % 8 != 0 || needed_bits / 8 != size) {
+    return corrupt_tensor(entry.name, fmt::format("{} of shape {} takes {} bytes, not {}",
+                                                  entry.dtype, shown_shape(entry.shape),
+                                                  static_cast<double>(needed_bits) / 8.0, size));
+  }
+  return {};
+}
+
+Result<SafetensorsEntry> parse_entry(const std::string& name, const Json& json) {
+  if (!json.is_object()) return fail(corrupt_tensor(name, "not a JSON object"));
+  SafetensorsEntry entry;
+  entry.name = name;
+  const Json* dtype = json_member(json, "dtype");
+  if (dtype == nullptr || !dtype->is_string()) {
+    return fail(corrupt_tensor(name, "no dtype, which must be a string"));
+  }
+  entry.dtype = dtype->get<std::string>();
+  const Json* shape = json_member(json, "shape");
+  auto extents = shape == nullptr ? std::nullopt : json_integers(*shape);
+  if (!extents) {
+    return fail(corrupt_tensor(name, "no shape, which must be integers in 0..2^63-1"));
+  }
+  entry.shape = std::move(*extents);
+  const Json* offsets = json_member(json, "data_offsets");
+  const auto range = offsets == nullptr ? std::nullopt : json_integers(*offsets);
+  if (!range || range->size() != 2) {
+    return fail(corrupt_tensor(name, "no data_offsets, which must be two integers in 0..2^63-1"));
+  }
+  entry.begin = (*range)[0];
+  entry.end = (*range)[1];
+  if (entry.begin > entry.end) {
+    return fail(corrupt_tensor(
+        name, fmt::format("data_offsets [{}, {}] descend", entry.begin, entry.end)));
+  }
+  if (Status status = check_size(entry); !status) return fail(std::move(status));
+  return entry;
+}
+
+/// Checks that the entries, in the order of their data, tile it. Subtracts only, so nothing
+/// overflows.
+Status check_tiling(const std::vector<SafetensorsEntry>& entries, std::uint64_t data_bytes) {
+  std::uint64_t end = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    const auto range = fmt::format("bytes {}..{}", entry.begin, entry.end);
+    if (entry.end > data_bytes) {
+      return corrupt_tensor(entry.name, fmt::format("truncated: {} pass the end of the data at {}",
+                                                    range, data_bytes));
+    }
+    if (entry.begin < end) {
+      return corrupt_tensor(
+          entry.name, fmt::format("{} overlap the tensor before, which ends at {}", range, end));
+    }
+    if (entry.begin > end) {
+      return corrupt_tensor(entry.name, fmt::format("{} leave a hole after {}", range, end));
+    }
+    end = entry.end;
+  }
+  if (end != data_bytes) {
+    return {StatusCode::corrupt, fmt::format("{} bytes after the last tensor, which ends at {}",
+                                             data_bytes - end, end)};
+  }
+  return {};
+}
+
+void index_by_name(SafetensorsHeader& header) {
+  header.by_name.resize(header.entries.size());
+  std::iota(header.by_name.begin(), header.by_name.end(), 0u);
+  std::sort(header.by_name.begin(), header.by_name.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return header.entries[a].name < header.entries[b].name;
+  });
+}
+
+}  // namespace
+
+const SafetensorsEntry* SafetensorsHeader::find(std::string_view name) const noexcept {
+  const auto found = std::lower_bound(
+      by_name.begin(), by_name.end(), name,
+      [&](std::uint32_t index, std::string_view wanted) { return entries[index].name < wanted; });
+  if (found == by_name.end() || entries[*found].name != name) return nullptr;
+  return &entries[*found];
+}
+
+Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::uint8_t> file) {
+  const auto text = header_text(file);
+  if (!text) return fail(text.error());
+  const auto json = parse_json(*text);
+  if (!json) return fail(prefixed("header", json.error()));
+
+  SafetensorsHeader header;
+  header.header_bytes = kLengthBytes + text->size();
+  for (const auto& [name, value] : json->items()) {
+    if (name == kMetadataKey) {
+      auto metadata = parse_metadata(value);
+      if (!metadata) return fail(metadata.error());
+      header.metadata = std::move(*metadata);
+      continue;
+    }
+    auto entry = parse_entry(name, value);
+    if (!entry) return fail(entry.error());
+    header.entries.push_back(std::move(*entry));
+  }
+  std::sort(header.entries.begin(), header.entries.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  Status status = check_tiling(header.entries, file.size() - header.header_bytes);
+  if (!status) return fail(std::move(status));
+  index_by_name(header);
+  return header;
+}
+
+std::optional<unsigned> dtype_bits(std::string_view dtype) noexcept {
+  constexpr std::pair<std::string_view, unsigned> kBits[] = {
+      {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"BOOL", 8},    {"U8", 8},
+      {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"U16", 16},
+      {"I16", 16}, {"F16", 16},    {"BF16", 16},   {"U32", 32},    {"I32", 32},
+      {"F32", 32}, {"U64", 64},    {"I64", 64},    {"F64", 64},    {"C64", 64},
+  };
+  for (const auto& [name, bits] : kBits) {
+    if (name == dtype) return bits;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> shape_values(std::span<const std::uint64_t> shape) noexcept {
+  std::uint64_t values = 1;
+  for (const std::uint64_t extent : shape) {
+    if (__builtin_mul_overflow(values, extent, &values) || values > kMaxSize) return std::nullopt;
+  }
+  return values;
+}
+
+std::string shown_shape(std::span<const std::uint64_t> shape) {
+  constexpr std::size_t kMostShown = 8;
+  const auto shown = shape.first(std::min(shape.size(), kMostShown));
+  return fmt::format("[{}{}]", fmt::join(shown, ", "), shown.size() < shape.size() ? ", ..." : "");
+}
+
+}  // namespace ecco
