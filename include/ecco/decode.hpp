@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "ecco/block.hpp"
 #include "ecco/config.hpp"
-#include "ecco/planar.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 #include "ecco/types.hpp"
@@ -27,7 +27,8 @@ ECCO_API Status decode_rows(const TensorView& tensor, std::size_t first_row,
                             MatrixView<bfloat16> out) noexcept;
 
 /// Decodes rows to the centroids as they are, and `factors`, out.rows x blocks_per_row: value =
-/// factor * centroid. Same errors.
+/// factor * centroid. Same errors; unsupported for h4, whose outliers have no place here: use
+/// decode_block.
 ECCO_API Status decode_rows(const TensorView& tensor, std::size_t first_row,
                             MatrixView<std::int8_t> centroids, MatrixView<float> factors) noexcept;
 
@@ -53,6 +54,11 @@ inline Status check_rows(const TensorView& tensor, std::size_t first_row, std::s
 inline Status check_int8_rows(const TensorView& tensor, std::size_t first_row,
                               MatrixView<std::int8_t> centroids,
                               MatrixView<float> factors) noexcept {
+  if (tensor.codec() == Codec::h4) {
+    return {StatusCode::unsupported,
+            "h4 blocks have outliers apart from their int8 values: use "
+            "decode_block"};
+  }
   if (factors.rows != centroids.rows) {
     return {StatusCode::shape_mismatch, "centroids have " + std::to_string(centroids.rows) +
                                             " rows and factors " + std::to_string(factors.rows)};
@@ -72,44 +78,35 @@ template <typename T>
 Status decode_rows(const TensorView& tensor, std::size_t first_row, MatrixView<T> out) noexcept {
   Status status = detail::check_rows(tensor, first_row, out.rows, out.cols, tensor.cols());
   if (!status) return status;
-  return planar::dispatch(tensor.codec(), [&](auto planes) -> Status {
-    constexpr int kPlanes = decltype(planes)::value;
-    const PatternTableView& table = tensor.table();
-    for (std::size_t r = 0; r < out.rows; ++r) {
-      const std::uint8_t* block = tensor.row(first_row + r);
-      for (std::size_t at = 0; at < out.cols; at += kGroup, block += block_bytes(tensor.codec())) {
-        float values[kGroup];
-        planar::decode<kPlanes>(block, table.centroids.data(), table.patterns(),
-                                tensor.tensor_scale(), values);
-        for (std::size_t e = 0; e < kGroup && at + e < out.cols; ++e) {
-          out.row(r)[at + e] = from_float<T>(values[e]);
-        }
+  for (std::size_t r = 0; r < out.rows; ++r) {
+    const std::uint8_t* block = tensor.row(first_row + r);
+    for (std::size_t at = 0; at < out.cols; at += kGroup, block += block_bytes(tensor.codec())) {
+      float values[kGroup];
+      decode_block(tensor, block, values);
+      for (std::size_t e = 0; e < kGroup && at + e < out.cols; ++e) {
+        out.row(r)[at + e] = from_float<T>(values[e]);
       }
     }
-    return {};
-  });
+  }
+  return {};
 }
 
 inline Status decode_rows(const TensorView& tensor, std::size_t first_row,
                           MatrixView<std::int8_t> centroids, MatrixView<float> factors) noexcept {
   Status status = detail::check_int8_rows(tensor, first_row, centroids, factors);
   if (!status) return status;
-  return planar::dispatch(tensor.codec(), [&](auto planes) -> Status {
-    constexpr int kPlanes = decltype(planes)::value;
-    const PatternTableView& table = tensor.table();
-    for (std::size_t r = 0; r < centroids.rows; ++r) {
-      const std::uint8_t* block = tensor.row(first_row + r);
-      for (std::size_t k = 0; k < factors.cols; ++k, block += block_bytes(tensor.codec())) {
-        std::int8_t values[kGroup];
-        factors.row(r)[k] = planar::decode_int8<kPlanes>(
-            block, table.centroids.data(), table.patterns(), tensor.tensor_scale(), values);
-        for (std::size_t e = 0; e < kGroup && k * kGroup + e < centroids.cols; ++e) {
-          centroids.row(r)[k * kGroup + e] = values[e];
-        }
+  for (std::size_t r = 0; r < centroids.rows; ++r) {
+    const std::uint8_t* block = tensor.row(first_row + r);
+    for (std::size_t k = 0; k < factors.cols; ++k, block += block_bytes(tensor.codec())) {
+      Int8Block values;
+      decode_block(tensor, block, values);
+      factors.row(r)[k] = values.factor;
+      for (std::size_t e = 0; e < kGroup && k * kGroup + e < centroids.cols; ++e) {
+        centroids.row(r)[k * kGroup + e] = values.values[e];
       }
     }
-    return {};
-  });
+  }
+  return {};
 }
 
 }  // namespace reference

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "ecco/block.hpp"
 #include "ecco/config.hpp"
 #include "ecco/parallel.hpp"
-#include "ecco/planar.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 #include "ecco/types.hpp"
@@ -107,41 +107,49 @@ float sum_by_halves(std::array<float, Lanes> lanes) noexcept {
 
 namespace reference {
 
-/// One row of the product with f32 activations: `blocks` of the row, x of `cols` values.
-template <int R>
-float dot_row(const TensorView& tensor, const std::uint8_t* block, const float* x) noexcept {
+/// Row `row` of the product with f32 activations, x of tensor.cols() values.
+inline float dot_row(const TensorView& tensor, std::size_t row, const float* x) noexcept {
   std::array<float, 16> sums{};
-  for (std::size_t at = 0; at < tensor.cols(); at += kGroup, block += 32 + 16 * R) {
-    std::int8_t centroids[kGroup];
-    const float factor =
-        planar::decode_int8<R>(block, tensor.table().centroids.data(), tensor.table().patterns(),
-                               tensor.tensor_scale(), centroids);
+  const std::uint8_t* block = tensor.row(row);
+  for (std::size_t at = 0; at < tensor.cols();
+       at += kGroup, block += block_bytes(tensor.codec())) {
+    Int8Block weights;
+    decode_block(tensor, block, weights);
     for (std::size_t l = 0; l < 16; ++l) {
       float partial = 0.0f;
       for (std::size_t e = l; e < kGroup; e += 16) {
         const float value = at + e < tensor.cols() ? x[at + e] : 0.0f;
-        partial = std::fma(static_cast<float>(centroids[e]), value, partial);
+        partial = std::fma(static_cast<float>(weights.values[e]), value, partial);
       }
-      sums[l] = std::fma(factor, partial, sums[l]);
+      sums[l] = std::fma(weights.factor, partial, sums[l]);
+    }
+    for (int i = 0; i < weights.outliers; ++i) {
+      const std::size_t e = weights.positions[i];
+      const float value = at + e < tensor.cols() ? x[at + e] : 0.0f;
+      sums[e % 16] = std::fma(weights.outlier_values[i], value, sums[e % 16]);
     }
   }
   return detail::sum_by_halves(sums);
 }
 
 /// The same with int8 activations.
-template <int R>
-float dot_row(const TensorView& tensor, const std::uint8_t* block,
-              const Int8Activations& x) noexcept {
+inline float dot_row(const TensorView& tensor, std::size_t row,
+                     const Int8Activations& x) noexcept {
   std::array<float, 8> sums{};
-  for (std::size_t b = 0; b < tensor.blocks_per_row(); ++b, block += 32 + 16 * R) {
-    std::int8_t centroids[kGroup];
-    const float factor =
-        planar::decode_int8<R>(block, tensor.table().centroids.data(), tensor.table().patterns(),
-                               tensor.tensor_scale(), centroids);
+  const std::uint8_t* block = tensor.row(row);
+  for (std::size_t b = 0; b < tensor.blocks_per_row(); ++b, block += block_bytes(tensor.codec())) {
+    Int8Block weights;
+    decode_block(tensor, block, weights);
+    const std::int8_t* values = x.values().data() + b * kGroup;
     int dot = 0;
-    for (std::size_t e = 0; e < kGroup; ++e) dot += centroids[e] * x.values()[b * kGroup + e];
-    const float scale = factor * x.factors()[b];
-    sums[b % 8] = std::fma(scale, static_cast<float>(dot), sums[b % 8]);
+    for (std::size_t e = 0; e < kGroup; ++e) dot += weights.values[e] * values[e];
+    const float scale = weights.factor * x.factors()[b];
+    float& sum = sums[b % 8];
+    sum = std::fma(scale, static_cast<float>(dot), sum);
+    for (int i = 0; i < weights.outliers; ++i) {
+      const float weight = weights.outlier_values[i] * x.factors()[b];
+      sum = std::fma(weight, static_cast<float>(values[weights.positions[i]]), sum);
+    }
   }
   return detail::sum_by_halves(sums);
 }
@@ -149,22 +157,14 @@ float dot_row(const TensorView& tensor, const std::uint8_t* block,
 inline Status gemv(const TensorView& tensor, std::span<const float> x,
                    std::span<float> y) noexcept {
   if (Status status = detail::check_gemv(tensor, x.size(), y.size()); !status) return status;
-  planar::dispatch(tensor.codec(), [&](auto planes) {
-    for (std::size_t r = 0; r < y.size(); ++r) {
-      y[r] = dot_row<decltype(planes)::value>(tensor, tensor.row(r), x.data());
-    }
-  });
+  for (std::size_t r = 0; r < y.size(); ++r) y[r] = dot_row(tensor, r, x.data());
   return {};
 }
 
 inline Status gemv(const TensorView& tensor, const Int8Activations& x,
                    std::span<float> y) noexcept {
   if (Status status = detail::check_gemv(tensor, x.size(), y.size()); !status) return status;
-  planar::dispatch(tensor.codec(), [&](auto planes) {
-    for (std::size_t r = 0; r < y.size(); ++r) {
-      y[r] = dot_row<decltype(planes)::value>(tensor, tensor.row(r), x);
-    }
-  });
+  for (std::size_t r = 0; r < y.size(); ++r) y[r] = dot_row(tensor, r, x);
   return {};
 }
 

@@ -19,7 +19,7 @@ namespace ecco {
 
 inline constexpr float kMaxTensorScale = 1e34f;  ///< keeps every decoded value finite
 
-/// Non-owning view of rows x cols values in planar blocks: exists only if the sizes are right, so
+/// Non-owning view of rows x cols values in blocks: exists only if the sizes are right, so
 /// that whatever takes one need not check again. The blocks themselves may be any bytes.
 class TensorView {
  public:
@@ -29,7 +29,7 @@ class TensorView {
   static Result<TensorView> parse(Codec codec, std::size_t rows, std::size_t cols,
                                   float tensor_scale, PatternTableView table,
                                   std::span<const std::uint8_t> blocks) {
-    if (!is_planar(codec)) return fail(StatusCode::unsupported, "not a planar codec");
+    if (codec == Codec::a8) return fail(StatusCode::unsupported, "a8 is no codec of tensors");
     if (table.codec != codec) return fail(StatusCode::corrupt, "the table is of another codec");
     if (Status status = validate(table); !status) return fail(std::move(status));
     if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {

@@ -488,7 +488,8 @@ constexpr CodecKernels codec_kernels() {
 namespace ecco {
 
 ComputeKernels avx2_compute_kernels() noexcept {
-  return {{codec_kernels<0>(), codec_kernels<1>(), codec_kernels<2>(), codec_kernels<3>()}};
+  return {{codec_kernels<0>(), codec_kernels<1>(), codec_kernels<2>(), codec_kernels<3>()},
+          scalar_compute_kernels().h4};
 }
 
 }  // namespace ecco

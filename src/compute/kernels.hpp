@@ -51,12 +51,12 @@ struct CodecKernels {
                     MatrixView<float> y);
 };
 
-/// Indexed by mantissa planes.
 struct ComputeKernels {
-  std::array<CodecKernels, 4> planar;
+  std::array<CodecKernels, 4> planar;  ///< indexed by mantissa planes
+  CodecKernels h4;
 
   [[nodiscard]] const CodecKernels& of(Codec codec) const noexcept {
-    return planar[static_cast<std::size_t>(mantissa_planes(codec))];
+    return codec == Codec::h4 ? h4 : planar[static_cast<std::size_t>(mantissa_planes(codec))];
   }
 };
 
