@@ -28,6 +28,11 @@ inline constexpr int kMaxCentroid = 123;  ///< centroids lie in -123..123 (see d
 
 constexpr bool is_planar(Codec codec) noexcept { return codec >= Codec::p2 && codec <= Codec::p5; }
 
+/// True for the codecs of matrices and files; a8 holds activations in memory only.
+constexpr bool stores_tensors(Codec codec) noexcept {
+  return is_planar(codec) || codec == Codec::h4;
+}
+
 /// Mantissa planes r of a planar codec, 0..3.
 constexpr int mantissa_planes(Codec codec) noexcept { return static_cast<int>(codec) - 2; }
 

@@ -29,7 +29,9 @@ class TensorView {
   static Result<TensorView> parse(Codec codec, std::size_t rows, std::size_t cols,
                                   float tensor_scale, PatternTableView table,
                                   std::span<const std::uint8_t> blocks) {
-    if (codec == Codec::a8) return fail(StatusCode::unsupported, "a8 is no codec of tensors");
+    if (!stores_tensors(codec)) {
+      return fail(StatusCode::unsupported, "not a codec of stored tensors");
+    }
     if (table.codec != codec) return fail(StatusCode::corrupt, "the table is of another codec");
     if (Status status = validate(table); !status) return fail(std::move(status));
     if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
