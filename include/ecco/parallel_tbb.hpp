@@ -17,8 +17,8 @@ namespace ecco {
 /// ParallelFor with at most `threads` threads (the caller's among them); 0 = as many as the
 /// process may run on.
 inline ParallelFor tbb_parallel(int threads) {
-  auto arena =
-      std::make_shared<tbb::task_arena>(threads > 0 ? threads : tbb::task_arena::automatic);
+  constexpr int kAutomatic = tbb::task_arena::automatic;  // declared in a class, defined nowhere
+  auto arena = std::make_shared<tbb::task_arena>(threads > 0 ? threads : kAutomatic);
   return [arena](std::size_t count,
                  const std::function<void(std::size_t begin, std::size_t end)>& body) {
     arena->execute([&] {
