@@ -10,7 +10,7 @@
 
 #include "isa/kernels.hpp"
 #include "support/compare.hpp"
-#include "support/planar_blocks.hpp"
+#include "support/matrices.hpp"
 
 namespace ecco {
 namespace {
@@ -93,7 +93,7 @@ void expect_reference(const TensorView& tensor, MatrixView<const float> x) {
 }
 
 class Gemm : public testing::TestWithParam<Codec> {};
-INSTANTIATE_TEST_SUITE_P(Planar, Gemm, testing::ValuesIn(kPlanarCodecs),
+INSTANTIATE_TEST_SUITE_P(Codecs, Gemm, testing::ValuesIn(kStoredCodecs),
                          [](const auto& codec) { return std::string(codec_name(codec.param)); });
 
 TEST_P(Gemm, EqualsGemvBitForBitOnEveryPath) {

@@ -13,7 +13,7 @@
 #include "ecco/decode.hpp"
 #include "isa/kernels.hpp"
 #include "support/compare.hpp"
-#include "support/planar_blocks.hpp"
+#include "support/matrices.hpp"
 
 namespace ecco {
 namespace {
@@ -60,7 +60,7 @@ void expect_reference(const TensorView& tensor, const Int8Activations& x) {
 }
 
 class Gemv : public testing::TestWithParam<Codec> {};
-INSTANTIATE_TEST_SUITE_P(Planar, Gemv, testing::ValuesIn(kPlanarCodecs),
+INSTANTIATE_TEST_SUITE_P(Codecs, Gemv, testing::ValuesIn(kStoredCodecs),
                          [](const auto& codec) { return std::string(codec_name(codec.param)); });
 
 TEST_P(Gemv, EveryPathEqualsTheReference) {
@@ -85,36 +85,40 @@ TEST_P(Gemv, EveryPathEqualsTheReferenceOnExtremeScales) {
   }
 }
 
-// The order of gemv.hpp, written from its sentences on decoded centroids.
+// The order of gemv.hpp, written from its sentences on decoded blocks.
 TEST_P(Gemv, SumsInTheDocumentedOrder) {
   const std::size_t cols = 700;
   const Matrix matrix = random_matrix(4, GetParam(), 5, cols, Content::valid);
-  std::vector<std::int8_t> c(5 * cols);
-  std::vector<float> factors(5 * 6);
-  ASSERT_TRUE(decode_rows(matrix.view, 0, dense_view(c.data(), 5, cols),
-                          dense_view(factors.data(), 5, 6)));
-  const std::vector<float> x = normal_values(8, cols);
+  std::vector<float> x = normal_values(8, cols);
   const Int8Activations q = Int8Activations::quantize(x).value();
   std::vector<float> y(5);
   std::vector<float> y8(5);
   ASSERT_TRUE(gemv(matrix.view, x, y));
   ASSERT_TRUE(gemv(matrix.view, q, y8));
+  x.resize(6 * 128);  // 0 past its end
   for (std::size_t r = 0; r < 5; ++r) {
     float a[16] = {};
     float a8[8] = {};
     for (std::size_t b = 0; b < 6; ++b) {
+      Int8Block w;
+      decode_block(matrix.view, matrix.view.row(r) + b * block_bytes(GetParam()), w);
       int dot = 0;
       for (std::size_t l = 0; l < 16; ++l) {
         float p = 0.0f;
-        for (std::size_t k = 128 * b + l; k < 128 * b + 128; k += 16) {
-          if (k >= cols) continue;
-          p = std::fma(static_cast<float>(c[r * cols + k]), x[k], p);
-          dot += c[r * cols + k] * q.values()[k];
+        for (std::size_t e = l; e < 128; e += 16) {
+          p = std::fma(static_cast<float>(w.values[e]), x[128 * b + e], p);
+          dot += w.values[e] * q.values()[128 * b + e];
         }
-        a[l] = std::fma(factors[r * 6 + b], p, a[l]);
+        a[l] = std::fma(w.factor, p, a[l]);
       }
-      const float s = factors[r * 6 + b] * q.factors()[b];
+      const float s = w.factor * q.factors()[b];
       a8[b % 8] = std::fma(s, static_cast<float>(dot), a8[b % 8]);
+      for (int i = 0; i < w.outliers; ++i) {
+        const std::size_t e = w.positions[i];
+        a[e % 16] = std::fma(w.outlier_values[i], x[128 * b + e], a[e % 16]);
+        a8[b % 8] = std::fma(w.outlier_values[i] * q.factors()[b],
+                             static_cast<float>(q.values()[128 * b + e]), a8[b % 8]);
+      }
     }
     const auto halves = [](float* v, int n) {
       for (n /= 2; n > 0; n /= 2) {

@@ -63,7 +63,9 @@ TEST(H4Rows, EqualTheSerialDecoderOnAnyBytes) {
             TensorView::parse(Codec::h4, 1, 128 * count, 0.7f, view, blocks).value();
         RowDecoder<ScalarOps> decoder(tensor);
         std::vector<int> seen(count, 0);
-        decoder.decode(blocks.data(), count, [&](std::size_t i, const CodedBlock& coded) {
+        std::vector<const std::uint8_t*> list(count);
+        for (std::size_t i = 0; i < count; ++i) list[i] = &blocks[64 * i];
+        decoder.decode(list.data(), count, [&](std::size_t i, const CodedBlock& coded) {
           ++seen[i];
           expect_same(coded, parse(&blocks[64 * i], table.view()), table.view());
           Int8Block got;

@@ -12,7 +12,7 @@
 #include "ecco/decode.hpp"
 #include "ecco/gemm.hpp"
 #include "isa/kernels.hpp"
-#include "support/planar_blocks.hpp"
+#include "support/matrices.hpp"
 
 namespace ecco {
 namespace {

@@ -16,8 +16,11 @@ namespace ecco {
 /// ISCA 2025 paper, a8 the 2x block for activations. The numeric values are stable.
 enum class Codec : std::uint8_t { p2 = 2, p3 = 3, p4 = 4, p5 = 5, h4 = 20, a8 = 40 };
 
-/// The codecs of which weights can be stored in files today.
 inline constexpr std::array<Codec, 4> kPlanarCodecs = {Codec::p2, Codec::p3, Codec::p4, Codec::p5};
+
+/// The codecs of matrices and files; a8 holds activations in memory only.
+inline constexpr std::array<Codec, 5> kStoredCodecs = {Codec::h4, Codec::p2, Codec::p3, Codec::p4,
+                                                       Codec::p5};
 
 inline constexpr int kGroup = 128;        ///< values in a planar block
 inline constexpr int kTailBits = 112;     ///< bits of the two stacks of a planar block
@@ -28,7 +31,7 @@ inline constexpr int kMaxCentroid = 123;  ///< centroids lie in -123..123 (see d
 
 constexpr bool is_planar(Codec codec) noexcept { return codec >= Codec::p2 && codec <= Codec::p5; }
 
-/// True for the codecs of matrices and files; a8 holds activations in memory only.
+/// True for kStoredCodecs.
 constexpr bool stores_tensors(Codec codec) noexcept {
   return is_planar(codec) || codec == Codec::h4;
 }

@@ -103,9 +103,9 @@ class RowDecoder {
   explicit RowDecoder(const TensorView& tensor)
       : table_(tensor.table().h4()), header_bits_(table_.header_bits()), codes_(tensor) {}
 
-  /// Calls use(index, CodedBlock) for each of `count` <= kChunk consecutive blocks, in no order.
+  /// Calls use(index, CodedBlock) for each of `count` <= kChunk blocks, in no order.
   template <typename Use>
-  [[gnu::always_inline]] inline void decode(const std::uint8_t* blocks, std::size_t count,
+  [[gnu::always_inline]] inline void decode(const std::uint8_t* const* blocks, std::size_t count,
                                             const Use& use) {
     sort_by_codebook(blocks, count);
     std::size_t begin = 0;  // order_[begin .. end) share a codebook
@@ -129,10 +129,10 @@ class RowDecoder {
     return codebook < table_.codebooks ? codebook : 0;
   }
 
-  void sort_by_codebook(const std::uint8_t* blocks, std::size_t count) noexcept {
+  void sort_by_codebook(const std::uint8_t* const* blocks, std::size_t count) noexcept {
     ends_.fill(0);
     for (std::size_t i = 0; i < count; ++i) {
-      codebook_[i] = static_cast<std::uint8_t>(codebook_of(blocks + 64 * i));
+      codebook_[i] = static_cast<std::uint8_t>(codebook_of(blocks[i]));
       ++ends_[codebook_[i]];
     }
     std::size_t sum = 0;
@@ -146,14 +146,14 @@ class RowDecoder {
   }
 
   template <bool Shared, typename Use>
-  [[gnu::always_inline]] inline void decode_group(const std::uint8_t* blocks,
+  [[gnu::always_inline]] inline void decode_group(const std::uint8_t* const* blocks,
                                                   const std::uint8_t* members, std::size_t lanes,
                                                   const Use& use) {
     const std::uint8_t* block[kLanes];
     const huffman::MultiStep* codes[kLanes];
     for (std::size_t k = 0; k < kLanes; ++k) {
       const std::size_t member = members[k < lanes ? k : 0];
-      block[k] = blocks + 64 * member;
+      block[k] = blocks[member];
       codes[k] = codes_.of(codebook_[member]);
     }
     decode_symbols<Shared>(block, codes, header_bits_, copies_, symbols_);

@@ -62,5 +62,6 @@ struct ComputeKernels {
 
 ComputeKernels scalar_compute_kernels() noexcept;
 ComputeKernels avx2_compute_kernels() noexcept;
+CodecKernels avx2_h4_kernels() noexcept;
 
 }  // namespace ecco

@@ -8,17 +8,11 @@
 #include <cstdint>
 #include <random>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "ecco/planar.hpp"
-#include "ecco/tensor.hpp"
 
 namespace ecco::test {
-
-/// Rows and columns that meet every edge of blocks, groups of eight blocks and tiles of rows.
-inline constexpr std::pair<std::size_t, std::size_t> kShapes[] = {
-    {0, 128}, {5, 0}, {1, 1}, {3, 127}, {2, 128}, {13, 129}, {4, 1025}, {25, 300}, {2, 2880}};
 
 /// Any int8 that a table may hold. At -123..123 of either sign each centroid of a pattern differs
 /// from its neighbours with near certainty, so a wrong rank shows.
@@ -76,35 +70,6 @@ inline void fill_valid(std::mt19937& random, Codec codec, int patterns,
                                   block.data())) {
     }
   });
-}
-
-/// A matrix with the memory that its view refers to, none of it longer than it must be.
-struct Matrix {
-  std::vector<std::int8_t> table;
-  std::vector<std::uint8_t> blocks;
-  TensorView view;
-};
-
-enum class Content { valid, arbitrary };
-
-/// A matrix under a table of 200 patterns, so that indices past the table occur.
-inline Matrix random_matrix(unsigned seed, Codec codec, std::size_t rows, std::size_t cols,
-                            Content content, float tensor_scale = 1.5f) {
-  constexpr int kPatterns = 200;
-  std::mt19937 random(seed);
-  std::vector<std::int8_t> table = random_table(random, codec, kPatterns);
-  std::vector<std::uint8_t> blocks(rows * blocks_per_row(cols) * block_bytes(codec));
-  for (std::size_t at = 0; at < blocks.size(); at += block_bytes(codec)) {
-    const std::span block = std::span(blocks).subspan(at, block_bytes(codec));
-    if (content == Content::valid) {
-      fill_valid(random, codec, kPatterns, block);
-    } else {
-      fill_arbitrary(random, block);
-    }
-  }
-  const PatternTableView table_view{codec, table};
-  TensorView view = TensorView::parse(codec, rows, cols, tensor_scale, table_view, blocks).value();
-  return {std::move(table), std::move(blocks), view};
 }
 
 }  // namespace ecco::test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The AVX2 path: blocks are decoded in registers (avx2_block.hpp) and stored or multiplied there.
+// Planar codecs on the AVX2 path: blocks are decoded in registers (avx2_block.hpp) and stored or
+// multiplied there.
 #include "compute/kernels.hpp"
 
 #if defined(__x86_64__)
@@ -12,6 +13,8 @@
 #include <type_traits>
 
 #include "compute/avx2_block.hpp"
+#include "compute/avx2_gemm.hpp"
+#include "compute/avx2_products.hpp"
 #include "ecco/planar.hpp"
 
 #include "isa/target_avx2_begin.hpp"
@@ -19,43 +22,10 @@
 namespace ecco {
 namespace {
 
-using avx2::BlockBytes;
-using avx2::decode_block;
-using avx2::Table;
+using namespace avx2;  // NOLINT(google-build-using-namespace): the pieces of this path
 
 constexpr std::size_t kBlockStride(int planes) {
   return static_cast<std::size_t>(32 + 16 * planes);
-}
-
-// Bytes 16 I .. 16 I + 15 of a block.
-template <int I>
-[[gnu::always_inline]] inline __m128i sixteen(const BlockBytes& bytes) noexcept {
-  return I % 2 == 0 ? _mm256_castsi256_si128(bytes.part[I / 2])
-                    : _mm256_extracti128_si256(bytes.part[I / 2], 1);
-}
-
-// Eight int8 in the low half of `bytes`, widened.
-[[gnu::always_inline]] inline __m256 to_floats(__m128i bytes) noexcept {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-}
-
-[[gnu::always_inline]] inline __m128i upper_eight(__m128i bytes) noexcept {
-  return _mm_unpackhi_epi64(bytes, bytes);
-}
-
-// Calls use(I, low eight, high eight) for I = 0 .. 7: elements 16 I .. 16 I + 15 as floats.
-template <int I = 0, typename Use>
-[[gnu::always_inline]] inline void for_each_sixteen(const BlockBytes& bytes, const Use& use) {
-  const __m128i part = sixteen<I>(bytes);
-  use(I, to_floats(part), to_floats(upper_eight(part)));
-  if constexpr (I < 7) for_each_sixteen<I + 1>(bytes, use);
-}
-
-// Sums of lanes by halves: lane l += lane l + 4, then 2, 1 (gemv.hpp).
-[[gnu::always_inline]] inline float sum_by_halves(__m256 lanes) noexcept {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
 // ---- Decode ------------------------------------------------------------------------------------
@@ -142,21 +112,6 @@ void decode(const TensorView& tensor, std::size_t first_row, MatrixView<T> out) 
   }
 }
 
-[[gnu::always_inline]] inline void store_bytes(const BlockBytes& bytes,
-                                               std::int8_t* out) noexcept {
-  for (int g = 0; g < 4; ++g) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32 * g), bytes.part[g]);
-  }
-}
-
-[[gnu::always_inline]] inline BlockBytes load_bytes(const std::int8_t* bytes) noexcept {
-  BlockBytes out;
-  for (int g = 0; g < 4; ++g) {
-    out.part[g] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32 * g));
-  }
-  return out;
-}
-
 template <int R>
 void decode_int8(const TensorView& tensor, std::size_t first_row,
                  MatrixView<std::int8_t> centroids, MatrixView<float> factors) {
@@ -182,30 +137,11 @@ void decode_int8(const TensorView& tensor, std::size_t first_row,
 
 // ---- Products with f32 activations -------------------------------------------------------------
 
-// Lanes 0..7 and 8..15 of a row's sums. (No default initialisers: GCC would compile the implicit
-// constructor without AVX2.)
-struct Lanes16 {
-  __m256 low;
-  __m256 high;
-};
-
-[[gnu::always_inline]] inline Lanes16 zero_lanes() noexcept {
-  return {_mm256_setzero_ps(), _mm256_setzero_ps()};
-}
-
 template <int R>
-[[gnu::always_inline]] inline void add_block(const std::uint8_t* block, const Table& table,
-                                             float tensor_scale, const float* x,
-                                             Lanes16& sums) noexcept {
-  const BlockBytes bytes = decode_block<R>(block, table);
-  Lanes16 partial = zero_lanes();
-  for_each_sixteen(bytes, [&](int i, __m256 low, __m256 high) {
-    partial.low = _mm256_fmadd_ps(low, _mm256_loadu_ps(x + 16 * i), partial.low);
-    partial.high = _mm256_fmadd_ps(high, _mm256_loadu_ps(x + 16 * i + 8), partial.high);
-  });
-  const __m256 factor = _mm256_set1_ps(planar::block_factor(block, tensor_scale));
-  sums.low = _mm256_fmadd_ps(factor, partial.low, sums.low);
-  sums.high = _mm256_fmadd_ps(factor, partial.high, sums.high);
+[[gnu::always_inline]] inline void add_planar(const std::uint8_t* block, const Table& table,
+                                              float tensor_scale, const float* x,
+                                              Lanes16& sums) noexcept {
+  add_block(decode_block<R>(block, table), planar::block_factor(block, tensor_scale), x, sums);
 }
 
 template <int R>
@@ -219,28 +155,14 @@ void gemv_f32(const TensorView& tensor, RowRange rows, const float* x, float* y)
     const std::uint8_t* block = tensor.row(r);
     Lanes16 sums = zero_lanes();
     for (std::size_t at = 0; at < whole; at += kGroup, block += kBlockStride(R)) {
-      add_block<R>(block, table, tensor_scale, x + at, sums);
+      add_planar<R>(block, table, tensor_scale, x + at, sums);
     }
-    if (whole < tensor.cols()) add_block<R>(block, table, tensor_scale, tail, sums);
+    if (whole < tensor.cols()) add_planar<R>(block, table, tensor_scale, tail, sums);
     y[r] = sum_by_halves(_mm256_add_ps(sums.low, sums.high));
   }
 }
 
 // ---- Products with int8 activations ------------------------------------------------------------
-
-// Eight partial sums of the dot product of 128 int8: |c| <= 123 and |x| <= 127, so a pair of
-// products fits 16 bits.
-[[gnu::always_inline]] inline __m256i dot_block(const BlockBytes& centroids,
-                                                const std::int8_t* x) noexcept {
-  __m256i sum = _mm256_setzero_si256();
-  for (int g = 0; g < 4; ++g) {
-    const __m256i c = centroids.part[g];
-    const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32 * g));
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(c), _mm256_sign_epi8(values, c));
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  }
-  return sum;
-}
 
 // Eight consecutive blocks: their partial dot products and scale codes; what is past the row's
 // end stays 0.
@@ -248,16 +170,6 @@ struct EightBlocks {
   __m256i dots[8];
   alignas(32) std::int32_t codes[8];
 };
-
-// Lane j = the sum of dots[j].
-[[gnu::always_inline]] inline __m256 sum_dots(const __m256i dots[8]) noexcept {
-  const __m256i first =
-      _mm256_hadd_epi32(_mm256_hadd_epi32(dots[0], dots[1]), _mm256_hadd_epi32(dots[2], dots[3]));
-  const __m256i last =
-      _mm256_hadd_epi32(_mm256_hadd_epi32(dots[4], dots[5]), _mm256_hadd_epi32(dots[6], dots[7]));
-  return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_permute2x128_si256(first, last, 0x20),
-                                             _mm256_permute2x128_si256(first, last, 0x31)));
-}
 
 // planar::block_factor of eight blocks.
 [[gnu::always_inline]] inline __m256 block_factors(const std::int32_t codes[8],
@@ -268,14 +180,6 @@ struct EightBlocks {
   const __m256 factor = _mm256_mul_ps(_mm256_set1_ps(tensor_scale), _mm256_castsi256_ps(scale));
   const __m256i zero = _mm256_cmpeq_epi32(code, _mm256_setzero_si256());
   return _mm256_andnot_ps(_mm256_castsi256_ps(zero), factor);
-}
-
-// The first `count` <= 8 factors of x, then 0.
-[[gnu::always_inline]] inline __m256 activation_factors(const float* factors,
-                                                        std::size_t count) noexcept {
-  const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
-  return _mm256_maskload_ps(factors,
-                            _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane));
 }
 
 template <int R>
@@ -305,22 +209,6 @@ void gemv_int8(const TensorView& tensor, RowRange rows, const Int8Activations& x
 }
 
 // ---- Products with a batch ---------------------------------------------------------------------
-//
-// f32: a tile of kGemmRows rows x kTileBlocks blocks is decoded to floats in L1, then multiplied
-// with the batch in micro-tiles of kMicroRows rows x up to kMicroBatch rows of x: 12 sums of 8
-// lanes, which with 3 vectors of weights and one of x fill the 16 registers. The running sums of
-// the 16 lanes stay in scratch, [row of x][row of the tile][lane], between tiles along K.
-
-constexpr std::size_t kTileBlocks = 4;
-constexpr std::size_t kTileCols = kTileBlocks * kGroup;
-constexpr std::size_t kMicroRows = 3;
-constexpr std::size_t kMicroBatch = 4;
-static_assert(kGemmRows % kMicroRows == 0);
-
-struct Tile {
-  alignas(64) float centroids[kGemmRows][kTileCols];
-  float factors[kGemmRows][kTileBlocks];
-};
 
 // Decodes blocks first_block .. + count - 1 of the rows; rows past the end up to a multiple of
 // kMicroRows have factor 0 and centroids 0.
@@ -339,70 +227,7 @@ void decode_tile(const TensorView& tensor, RowRange rows, std::size_t first_bloc
       tile.factors[r - rows.begin][k] = planar::block_factor(block, tensor.tensor_scale());
     }
   }
-  for (std::size_t r = rows.end - rows.begin; r % kMicroRows != 0; ++r) {
-    std::memset(tile.centroids[r], 0, sizeof tile.centroids[r]);
-    std::memset(tile.factors[r], 0, sizeof tile.factors[r]);
-  }
-}
-
-// Adds blocks 0 .. blocks - 1 of kMicroRows rows of the tile to the sums of Batch rows of x;
-// x[b] is the first value of the tile's columns, sums[b] the row of scratch of row_in_tile.
-template <std::size_t Batch>
-[[gnu::always_inline]] inline void multiply_micro(const Tile& tile, std::size_t row_in_tile,
-                                                  std::size_t blocks, const float* const* x,
-                                                  float* sums) noexcept {
-  constexpr std::size_t kBatchStride = kGemmRows * kGemmLanes;
-  for (std::size_t lanes = 0; lanes < kGemmLanes; lanes += 8) {
-    for (std::size_t k = 0; k < blocks; ++k) {
-      __m256 partial[Batch][kMicroRows];
-      for (auto& row : partial) {
-        for (__m256& sum : row) sum = _mm256_setzero_ps();
-      }
-      for (std::size_t e = k * kGroup + lanes; e < (k + 1) * kGroup; e += kGemmLanes) {
-        __m256 weights[kMicroRows];
-        for (std::size_t r = 0; r < kMicroRows; ++r) {
-          weights[r] = _mm256_load_ps(tile.centroids[row_in_tile + r] + e);
-        }
-        for (std::size_t b = 0; b < Batch; ++b) {
-          const __m256 value = _mm256_loadu_ps(x[b] + e);
-          for (std::size_t r = 0; r < kMicroRows; ++r) {
-            partial[b][r] = _mm256_fmadd_ps(weights[r], value, partial[b][r]);
-          }
-        }
-      }
-      for (std::size_t r = 0; r < kMicroRows; ++r) {
-        const __m256 factor = _mm256_set1_ps(tile.factors[row_in_tile + r][k]);
-        for (std::size_t b = 0; b < Batch; ++b) {
-          float* sum = sums + b * kBatchStride + r * kGemmLanes + lanes;
-          _mm256_store_ps(sum, _mm256_fmadd_ps(factor, partial[b][r], _mm256_load_ps(sum)));
-        }
-      }
-    }
-  }
-}
-
-// The tile's rows with Batch rows of x.
-template <std::size_t Batch>
-void multiply_tile(const Tile& tile, std::size_t rows, std::size_t blocks, const float* const* x,
-                   float* sums) {
-  for (std::size_t r = 0; r < rows; r += kMicroRows) {
-    multiply_micro<Batch>(tile, r, blocks, x, sums + r * kGemmLanes);
-  }
-}
-
-constexpr std::array kMultiplyTile = {multiply_tile<1>, multiply_tile<2>, multiply_tile<3>,
-                                      multiply_tile<4>};
-static_assert(kMultiplyTile.size() == kMicroBatch);
-
-// Multiplies the tile with the whole batch; its columns begin at `at`, blocks as in the tile.
-void multiply_batch(const Tile& tile, std::size_t rows, std::size_t blocks,
-                    MatrixView<const float> x, std::size_t at, float* sums) {
-  for (std::size_t b = 0; b < x.rows; b += kMicroBatch) {
-    const std::size_t count = std::min(kMicroBatch, x.rows - b);
-    const float* values[kMicroBatch] = {};
-    for (std::size_t i = 0; i < count; ++i) values[i] = x.row(b + i) + at;
-    kMultiplyTile[count - 1](tile, rows, blocks, values, sums + b * kGemmRows * kGemmLanes);
-  }
+  clear_rest(rows.end - rows.begin, tile);
 }
 
 template <int R>
@@ -424,13 +249,7 @@ void gemm_f32(const TensorView& tensor, RowRange rows, MatrixView<const float> x
       decode_tile<R>(tensor, part, whole, 1, tile);
       multiply_batch(tile, count, 1, tails, 0, sums);
     }
-    for (std::size_t b = 0; b < x.rows; ++b) {
-      for (std::size_t r = 0; r < count; ++r) {
-        const float* lanes = sums + (b * kGemmRows + r) * kGemmLanes;
-        y.row(b)[part.begin + r] =
-            sum_by_halves(_mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8)));
-      }
-    }
+    for (std::size_t r = 0; r < count; ++r) store_sums(sums, r, part.begin + r, y);
   }
 }
 
@@ -489,7 +308,7 @@ namespace ecco {
 
 ComputeKernels avx2_compute_kernels() noexcept {
   return {{codec_kernels<0>(), codec_kernels<1>(), codec_kernels<2>(), codec_kernels<3>()},
-          scalar_compute_kernels().h4};
+          avx2_h4_kernels()};
 }
 
 }  // namespace ecco
