@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Rate-distortion encoder of planar blocks: options and the compiled entry points.
+// Rate-distortion encoder of planar blocks: options, the compiled entry points, and the
+// header-only reference. docs/format.md, section 4.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "ecco/config.hpp"
+#include "ecco/detail/row_encoder.hpp"
 #include "ecco/parallel.hpp"
 #include "ecco/pattern_table.hpp"
+#include "ecco/standard_tables.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
+#include "ecco/tensor_scale.hpp"
 #include "ecco/types.hpp"
 
 namespace ecco {
@@ -26,6 +35,7 @@ struct CompressOptions {
   Effort effort = Effort::default_;
   /// Column importances (cols values, or empty for all 1): the squared error of column k counts
   /// importance[k] times. Finite, >= 0. Activation-aware: the mean square of the column's input.
+  /// What counts is the ratio to the block's median, between 1/64 and 1023.
   std::span<const float> importance = {};
   /// Table to use; empty centroids mean the standard table of `codec`.
   PatternTableView table = {};
@@ -33,16 +43,15 @@ struct CompressOptions {
   float largest_value = 3.4028234663852886e38f;
 };
 
-/// Compresses a matrix, with the scalar exhaustive search (effort best) in reference::, with the
-/// fastest path of any effort in the compiled function. The bytes depend on values and options
-/// alone, never on `parallel` or the instruction set. Errors: not_finite (naming row and column),
-/// invalid_argument (importance), unsupported, out_of_memory.
+/// Compresses a matrix. The bytes depend on values and options alone, never on `parallel` or the
+/// instruction set. Errors: not_finite (naming row and column), invalid_argument (importance,
+/// largest_value), corrupt (table), unsupported, out_of_memory.
 ECCO_API Result<CompressedTensor> compress(MatrixView<const float> weights,
                                            const CompressOptions& options = {},
                                            const ParallelFor& parallel = serial);
 
-/// Encoder prepared for one table and effort; building one costs up to a second of search tables,
-/// so share it between tensors. Immutable and safe to use from several threads.
+/// Encoder prepared for one table and effort; building one takes some tenths of a second, so share
+/// it between tensors. Immutable and safe to use from several threads.
 class ECCO_API Encoder {
  public:
   /// `table` is copied. Errors: corrupt, unsupported, out_of_memory.
@@ -51,8 +60,9 @@ class ECCO_API Encoder {
   static Result<Encoder> standard(Codec codec, Effort effort);
 
   /// Encodes `rows` (any number of whole rows) into out, rows * blocks_per_row(cols) blocks.
-  /// `importance` as in CompressOptions. Preconditions: finite values; out of the right size.
-  /// Errors: not_finite, invalid_argument, shape_mismatch.
+  /// `importance` and `largest_value` as in CompressOptions; tensor_scale in (0, 1e34], see
+  /// choose_tensor_scale. Errors: not_finite (the row counts from the first of `rows`),
+  /// invalid_argument, shape_mismatch, out_of_memory.
   Status encode_rows(MatrixView<const float> rows, std::span<const float> importance,
                      float tensor_scale, float largest_value, std::span<std::uint8_t> out) const;
 
@@ -63,12 +73,60 @@ class ECCO_API Encoder {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Collects what choose_tensor_scale needs, row by row; merge the parts of several threads.
-struct ScaleStatistics {
-  double sum_of_squares = 0.0;
-  std::uint64_t values = 0;
-  float least_block_rms = 0.0f;  ///< of blocks that are not all zero; 0 when there is none
-  float greatest_magnitude = 0.0f;
-};
+namespace detail {
 
+/// Table that the options ask for, copied. Errors: corrupt, unsupported.
+inline Result<PatternTable> table_of(const CompressOptions& options) {
+  if (!is_planar(options.codec)) {
+    return fail(StatusCode::unsupported, "only the codecs p2 to p5 compress weights");
+  }
+  const bool standard = options.table.centroids.empty();
+  const PatternTableView view = standard ? standard_table(options.codec) : options.table;
+  if (view.codec != options.codec) {
+    return fail(StatusCode::invalid_argument, "the table is of another codec");
+  }
+  if (Status status = validate(view); !status) return fail(std::move(status));
+  PatternTable table;
+  table.codec = view.codec;
+  if (standard) table.name = kStandardTableName;
+  table.centroids.assign(view.centroids.begin(), view.centroids.end());
+  return table;
+}
+
+}  // namespace detail
+
+/// Scalar, header-only, single-threaded: equals the compiled function at effort best, bit for bit.
+namespace reference {
+
+/// Compresses with the exhaustive search, whatever options.effort says. Same errors as
+/// ecco::compress. Complexity: about 1 ms a block with 256 patterns.
+inline Result<CompressedTensor> compress(MatrixView<const float> weights,
+                                         const CompressOptions& options = {}) {
+  try {
+    Result<PatternTable> table = ecco::detail::table_of(options);
+    if (!table) return fail(std::move(table.error()));
+    ScaleStatistics statistics;
+    if (Status status = add_rows(statistics, weights); !status) return fail(std::move(status));
+    const float tensor_scale = choose_tensor_scale(statistics);
+
+    const rd::Kernels kernels = rd::scalar_kernels(options.codec);
+    const rd::PreparedTable prepared = rd::prepare_table(table->view(), kernels);
+    rd::ColumnBlocks columns;
+    Status status = columns.prepare(weights.cols, options.importance, tensor_scale);
+    if (!status) return fail(std::move(status));
+    rd::RowEncoder encoder(prepared, kernels, columns,
+                           rd::scale_range(tensor_scale, options.largest_value));
+    const std::size_t row_bytes = blocks_per_row(weights.cols) * block_bytes(options.codec);
+    std::vector<std::uint8_t> blocks(weights.rows * row_bytes);
+    for (std::size_t r = 0; r < weights.rows; ++r) {
+      encoder.encode(weights.row(r), blocks.data() + r * row_bytes);
+    }
+    return CompressedTensor::create(weights.rows, weights.cols, tensor_scale, std::move(*table),
+                                    std::move(blocks));
+  } catch (const std::bad_alloc&) {
+    return fail(StatusCode::out_of_memory, "");
+  }
+}
+
+}  // namespace reference
 }  // namespace ecco

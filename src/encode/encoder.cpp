@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// The compiled encoder: Encoder and compress.
+#include <array>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "ecco/encode.hpp"
+#include "isa/kernels.hpp"
+
+namespace ecco {
+
+struct Encoder::Impl {
+  Effort effort = Effort::best;
+  rd::Kernels kernels;
+  rd::PreparedTable table;
+};
+
+namespace {
+
+Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in the encoder"}; }
+
+}  // namespace
+
+Result<Encoder> Encoder::create(PatternTableView table, Effort effort) {
+  if (!is_planar(table.codec)) {
+    return fail(StatusCode::unsupported, "only the codecs p2 to p5 compress weights");
+  }
+  if (Status status = validate(table); !status) return fail(std::move(status));
+  try {
+    auto impl = std::make_shared<Impl>();
+    impl->effort = effort;
+    impl->kernels = rd::scalar_kernels(table.codec);
+    impl->table = rd::prepare_table(table, impl->kernels);
+    return Encoder(std::move(impl));
+  } catch (const std::bad_alloc&) {
+    return fail(out_of_memory());
+  }
+}
+
+Result<Encoder> Encoder::standard(Codec codec, Effort effort) {
+  if (!is_planar(codec)) {
+    return fail(StatusCode::unsupported, "only the codecs p2 to p5 compress weights");
+  }
+  static std::mutex mutex;
+  static std::array<std::optional<Encoder>, 12> encoders;
+  const std::lock_guard lock(mutex);
+  std::optional<Encoder>& encoder =
+      encoders[static_cast<std::size_t>(3 * mantissa_planes(codec) + static_cast<int>(effort))];
+  if (!encoder) {
+    Result<Encoder> created = create(standard_table(codec), effort);
+    if (!created) return created;
+    encoder = std::move(*created);
+  }
+  return *encoder;
+}
+
+Status Encoder::encode_rows(MatrixView<const float> rows, std::span<const float> importance,
+                            float tensor_scale, float largest_value,
+                            std::span<std::uint8_t> out) const {
+  const std::size_t row_bytes = blocks_per_row(rows.cols) * block_bytes(impl_->table.codec);
+  if (out.size() != rows.rows * row_bytes) {
+    return {StatusCode::shape_mismatch, std::to_string(out.size()) + " bytes for blocks of " +
+                                            std::to_string(rows.rows * row_bytes)};
+  }
+  try {
+    rd::ColumnBlocks columns;
+    if (Status status = columns.prepare(rows.cols, importance, tensor_scale); !status) {
+      return status;
+    }
+    rd::RowEncoder encoder(impl_->table, impl_->kernels, columns,
+                           rd::scale_range(tensor_scale, largest_value));
+    for (std::size_t r = 0; r < rows.rows; ++r) {
+      encoder.encode(rows.row(r), out.data() + r * row_bytes);
+    }
+    return {};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+}
+
+Result<CompressedTensor> compress(MatrixView<const float> weights, const CompressOptions& options,
+                                  const ParallelFor& parallel) {
+  try {
+    Result<PatternTable> table = detail::table_of(options);
+    if (!table) return fail(std::move(table.error()));
+    const bool standard = options.table.centroids.empty();
+    const Result<Encoder> encoder = standard ? Encoder::standard(options.codec, options.effort)
+                                             : Encoder::create(table->view(), options.effort);
+    if (!encoder) return fail(encoder.error());
+
+    std::mutex mutex;  // guards statistics and failure
+    ScaleStatistics statistics;
+    Status failure;
+    parallel(weights.rows, [&](std::size_t begin, std::size_t end) {
+      ScaleStatistics part;
+      const MatrixView<const float> rows = {weights.row(begin), end - begin, weights.cols,
+                                            weights.row_stride};
+      Status status = add_rows(part, rows, begin);
+      const std::lock_guard lock(mutex);
+      statistics.merge(part);
+      if (!status) failure = std::move(status);
+    });
+    if (!failure) return fail(std::move(failure));
+    const float tensor_scale = choose_tensor_scale(statistics);
+
+    const std::size_t row_bytes = blocks_per_row(weights.cols) * block_bytes(options.codec);
+    std::vector<std::uint8_t> blocks(weights.rows * row_bytes);
+    parallel(weights.rows, [&](std::size_t begin, std::size_t end) {
+      const MatrixView<const float> rows = {weights.row(begin), end - begin, weights.cols,
+                                            weights.row_stride};
+      Status status = encoder->encode_rows(
+          rows, options.importance, tensor_scale, options.largest_value,
+          std::span(blocks).subspan(begin * row_bytes, (end - begin) * row_bytes));
+      const std::lock_guard lock(mutex);
+      if (!status) failure = std::move(status);
+    });
+    if (!failure) return fail(std::move(failure));
+    return CompressedTensor::create(weights.rows, weights.cols, tensor_scale, std::move(*table),
+                                    std::move(blocks));
+  } catch (const std::bad_alloc&) {
+    return fail(out_of_memory());
+  }
+}
+
+}  // namespace ecco
