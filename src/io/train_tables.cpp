@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "io/train_tables.hpp"
+
+#include <algorithm>
+
+#include "ecco/fit.hpp"
+#include "ecco/standard_tables.hpp"
+
+namespace ecco {
+namespace {
+
+/// Whole blocks, padding as zeros of importance 0.
+struct Samples {
+  std::vector<float> values;
+  std::vector<float> importance;  ///< empty where all of it is 1
+};
+
+std::uint64_t blocks_of(const TrainingTensor& tensor) {
+  return tensor.rows * blocks_per_row(tensor.cols);
+}
+
+/// Factor that gives the importances of a tensor the mean 1, so that tensors with strong inputs do
+/// not outweigh the others; 0 for a tensor whose importances are all 0.
+float importance_factor(const TrainingTensor& tensor) {
+  double sum = 0.0;
+  for (const float value : tensor.importance) sum += static_cast<double>(value);
+  return sum > 0.0 ? static_cast<float>(static_cast<double>(tensor.importance.size()) / sum)
+                   : 0.0f;
+}
+
+/// Adds block `index` of the tensor.
+void add_block(const TrainingTensor& tensor, std::uint64_t index, float factor, bool weighted,
+               Samples& samples) {
+  const std::uint64_t per_row = blocks_per_row(tensor.cols);
+  const std::uint64_t col = index % per_row * kGroup;
+  const std::uint64_t count = std::min<std::uint64_t>(kGroup, tensor.cols - col);
+  const std::uint64_t first_value = index / per_row * tensor.cols + col;
+
+  const std::size_t at = samples.values.size();
+  samples.values.resize(at + kGroup, 0.0f);
+  widen(tensor.dtype, tensor.stored.data() + first_value * float_bytes(tensor.dtype),
+        {samples.values.data() + at, count});
+  if (!weighted) return;
+  samples.importance.resize(at + kGroup, 0.0f);
+  for (std::uint64_t e = 0; e < count; ++e) {
+    samples.importance[at + e] =
+        tensor.importance.empty() ? 1.0f : tensor.importance[col + e] * factor;
+  }
+}
+
+Samples sample(std::span<const TrainingTensor> tensors) {
+  std::uint64_t blocks = 0;
+  bool weighted = false;
+  for (const TrainingTensor& tensor : tensors) {
+    blocks += blocks_of(tensor);
+    weighted |= !tensor.importance.empty() || tensor.cols % kGroup != 0;
+  }
+  Samples samples;
+  std::size_t t = 0;
+  std::uint64_t first = 0;  // index of the first block of tensors[t]
+  float factor = tensors.empty() ? 0.0f : importance_factor(tensors[0]);
+  for (std::uint64_t i = 0; i < fit_sample_size(blocks); ++i) {
+    const std::uint64_t block = fit_sample_block(i, blocks);
+    while (block - first >= blocks_of(tensors[t])) {
+      first += blocks_of(tensors[t++]);
+      factor = importance_factor(tensors[t]);
+    }
+    add_block(tensors[t], block - first, factor, weighted, samples);
+  }
+  return samples;
+}
+
+}  // namespace
+
+Result<std::optional<PatternTable>> train_table(std::span<const TrainingTensor> tensors,
+                                                Codec codec, const ParallelFor& parallel) {
+  std::uint64_t blocks = 0;
+  for (const TrainingTensor& tensor : tensors) blocks += blocks_of(tensor);
+  const Samples samples = sample(tensors);
+  const bool all_zero = std::all_of(samples.values.begin(), samples.values.end(),
+                                    [](float value) { return value == 0.0f; });
+  if (all_zero) return std::nullopt;
+
+  FitOptions options;
+  options.codec = codec;
+  options.patterns = fit_patterns(codec, blocks);
+  options.start = standard_table(codec);
+  options.importance = samples.importance;
+  auto trained = fit_table(samples.values, options, parallel);
+  if (!trained) return fail(trained.error());
+  const auto error = fit_error(samples.values, trained->view(), samples.importance, parallel);
+  if (!error) return fail(error.error());
+  const auto standard_error =
+      fit_error(samples.values, standard_table(codec), samples.importance, parallel);
+  if (!standard_error) return fail(standard_error.error());
+  if (*standard_error <= *error) return std::nullopt;
+  return std::move(*trained);
+}
+
+}  // namespace ecco
