@@ -123,44 +123,67 @@ inline void build_envelope(const Line* lines, int count, int planes, Rung& rung)
 
 }  // namespace detail
 
-/// Builds the rungs of a pattern of 5 * 2^planes centroids. The lambdas are multiples of the
-/// squared median distance between neighbouring centroids. scale_offset is left 0.
-inline void build_ladder(int planes, const std::int8_t* centroids, Ladder& out) {
-  const int count = kClasses << planes;
+/// The centroids of a pattern in ascending order (equal ones by rank), in fixed point.
+struct SortedCentroids {
   std::array<detail::Line, kMaxCentroids> lines{};
-  for (int u = 0; u < count; ++u) {
-    lines[static_cast<std::size_t>(u)] = {centroids[u] * kFraction, 0, u};
-  }
-  std::stable_sort(
-      lines.begin(), lines.begin() + count,
-      [](const detail::Line& a, const detail::Line& b) { return a.centroid < b.centroid; });
-  std::copy(centroids, centroids + count, out.centroids.begin());
-  out.reach_low = static_cast<int>(std::max<std::int64_t>(1, -lines[0].centroid / kFraction));
-  out.reach_high = static_cast<int>(
-      std::max<std::int64_t>(1, lines[static_cast<std::size_t>(count - 1)].centroid / kFraction));
-  std::array<std::int64_t, kMaxCentroids> gaps{};
-  for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(count); ++i) {
-    gaps[i] = (lines[i + 1].centroid - lines[i].centroid) / kFraction;
-  }
-  std::sort(gaps.begin(), gaps.begin() + count - 1);
-  const std::int64_t gap =
-      std::max<std::int64_t>(gaps[static_cast<std::size_t>((count - 1) / 2)], 1);
-  std::int64_t lambda = 10 * gap * gap;  // 0.01 gap^2
-  for (std::size_t q = 0; q < kRungs; ++q) {
-    Rung& rung = out.rungs[q];
-    if (q > 1) lambda = lambda * 5 / 4;
-    rung.lambda = q == 0 ? 0 : static_cast<std::int32_t>(lambda);
-    const bool last = q + 1 == kRungs;  // class 0 alone: every block fits
-    std::array<detail::Line, kMaxCentroids> used{};
-    int size = 0;
-    for (int i = 0; i < count; ++i) {
-      detail::Line line = lines[static_cast<std::size_t>(i)];
-      const int bits = std::min(line.rank >> planes, 3);
-      if (last && bits > 0) continue;
-      line.offset = line.centroid * line.centroid + bits * std::int64_t{rung.lambda};
-      used[static_cast<std::size_t>(size++)] = line;
+  int count = 0;
+  int planes = 0;
+
+  SortedCentroids(int mantissa_planes, const std::int8_t* centroids) noexcept
+      : count(kClasses << mantissa_planes), planes(mantissa_planes) {
+    for (int u = 0; u < count; ++u) {
+      lines[static_cast<std::size_t>(u)] = {centroids[u] * kFraction, 0, u};
     }
-    detail::build_envelope(used.data(), size, planes, rung);
+    std::sort(lines.begin(), lines.begin() + count,
+              [](const detail::Line& a, const detail::Line& b) {
+                return a.centroid != b.centroid ? a.centroid < b.centroid : a.rank < b.rank;
+              });
+  }
+  [[nodiscard]] int least() const noexcept { return centroid(0); }
+  [[nodiscard]] int greatest() const noexcept { return centroid(count - 1); }
+  /// Median distance between neighbours, at least 1, in centroid units.
+  [[nodiscard]] int median_gap() const noexcept {
+    std::array<int, kMaxCentroids> gaps{};
+    for (int i = 0; i + 1 < count; ++i) {
+      gaps[static_cast<std::size_t>(i)] = centroid(i + 1) - centroid(i);
+    }
+    std::sort(gaps.begin(), gaps.begin() + count - 1);
+    return std::max(gaps[static_cast<std::size_t>((count - 1) / 2)], 1);
+  }
+  [[nodiscard]] int centroid(int index) const noexcept {
+    return static_cast<int>(lines[static_cast<std::size_t>(index)].centroid) / kFraction;
+  }
+};
+
+/// Builds the decisions at one multiplier among the ranks of at most `most_bits` tail bits.
+inline void build_rung(const SortedCentroids& sorted, int lambda, int most_bits,
+                       Rung& rung) noexcept {
+  std::array<detail::Line, kMaxCentroids> lines{};
+  int count = 0;
+  for (int i = 0; i < sorted.count; ++i) {
+    detail::Line line = sorted.lines[static_cast<std::size_t>(i)];
+    const int bits = std::min(line.rank >> sorted.planes, 3);
+    if (bits > most_bits) continue;
+    line.offset = line.centroid * line.centroid + bits * std::int64_t{lambda};
+    lines[static_cast<std::size_t>(count++)] = line;
+  }
+  rung.lambda = lambda;
+  detail::build_envelope(lines.data(), count, sorted.planes, rung);
+}
+
+/// Builds the rungs of a pattern of 5 * 2^planes centroids. The lambdas are multiples of the
+/// squared median distance between neighbouring centroids; the last rung allows class 0 alone, so
+/// every block fits there. scale_offset is left as it is.
+inline void build_ladder(int planes, const std::int8_t* centroids, Ladder& out) noexcept {
+  const SortedCentroids sorted(planes, centroids);
+  std::copy(centroids, centroids + sorted.count, out.centroids.begin());
+  out.reach_low = std::max(-sorted.least(), 1);
+  out.reach_high = std::max(sorted.greatest(), 1);
+  const int gap = sorted.median_gap();
+  int lambda = 10 * gap * gap;  // 0.01 gap^2
+  for (std::size_t q = 0; q < kRungs; ++q) {
+    if (q > 1) lambda = lambda / 4 * 5 + lambda % 4 * 5 / 4;
+    build_rung(sorted, q == 0 ? 0 : lambda, q + 1 == kRungs ? 0 : 3, out.rungs[q]);
   }
 }
 
@@ -180,7 +203,8 @@ struct BlockWeights {
   std::array<std::uint8_t, kGroups> shift{};
   int median_shift = 0;
   int greatest_shift = 0;
-  int elements = kGroup;  ///< that are not padding
+  int elements = kGroup;       ///< that are not padding
+  double mean_weight = kUnit;  ///< of these
 };
 
 /// Prepares the weights of a column block: `importance` holds `elements` values, or is null for
@@ -216,6 +240,9 @@ inline BlockWeights make_block_weights(const float* importance, int elements) {
     const auto half = static_cast<std::size_t>(planar::half_of(e));
     out.half_mask[half][i] = out.weight[i] != 0 ? 0xff : 0;
   }
+  std::int64_t total = 0;
+  for (const std::uint16_t w : out.weight) total += w;
+  out.mean_weight = static_cast<double>(total) / elements;
   // A group's lambda is that of its mean weight: shift s means lambda * (4/5)^s.
   int least = 0;
   std::array<int, BlockWeights::kGroups> shifts{};

@@ -43,14 +43,15 @@ struct ScaleStatistics {
 namespace detail {
 
 /// Error for the first value of the rows that is NaN or infinite.
-inline Status not_finite(MatrixView<const float> rows, std::size_t first_row) {
+inline Status not_finite(MatrixView<const float> rows, std::size_t first_row,
+                         std::size_t first_col) {
   for (std::size_t r = 0; r < rows.rows; ++r) {
     for (std::size_t k = 0; k < rows.cols; ++k) {
       const float value = rows.row(r)[k];
       if ((float_bits(value) & 0x7fffffffu) < 0x7f800000u) continue;
       const bool nan = (float_bits(value) & 0x7fffffu) != 0;
       return {StatusCode::not_finite, "row " + std::to_string(first_row + r) + ", column " +
-                                          std::to_string(k) + " is not finite (" +
+                                          std::to_string(first_col + k) + " is not finite (" +
                                           (nan ? "nan" : (value > 0.0f ? "inf" : "-inf")) + ")"};
     }
   }
@@ -93,15 +94,16 @@ inline bool add_block(ScaleStatistics& statistics, const float* values,
 
 }  // namespace detail
 
-/// Adds rows of a matrix. Error: not_finite, naming the column and the row, counted from
-/// `first_row`. Complexity: O(rows * cols).
+/// Adds rows of a matrix, or of a part of it that begins at the multiple `first_col` of 128.
+/// Error: not_finite, naming row and column, which count from `first_row` and `first_col`.
+/// Complexity: O(rows * cols).
 inline Status add_rows(ScaleStatistics& statistics, MatrixView<const float> rows,
-                       std::size_t first_row = 0) {
+                       std::size_t first_row = 0, std::size_t first_col = 0) {
   for (std::size_t r = 0; r < rows.rows; ++r) {
     for (std::size_t at = 0; at < rows.cols; at += kGroup) {
       const std::size_t count = std::min<std::size_t>(kGroup, rows.cols - at);
       if (!detail::add_block(statistics, rows.row(r) + at, count)) {
-        return detail::not_finite(rows, first_row);
+        return detail::not_finite(rows, first_row, first_col);
       }
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The compiled encoder: Encoder and compress.
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <new>
@@ -7,17 +8,26 @@
 #include <utility>
 
 #include "ecco/encode.hpp"
+#include "encode/shortlist_encoder.hpp"
 #include "isa/kernels.hpp"
 
 namespace ecco {
 
 struct Encoder::Impl {
-  Effort effort = Effort::best;
-  rd::Kernels kernels;
+  const EncodeKernels* kernels = nullptr;
   rd::PreparedTable table;
+  ShortlistEffort effort;
+  std::optional<Shortlist> shortlist;  // none at effort best
+
+  [[nodiscard]] const rd::Kernels& search_kernels() const noexcept {
+    return kernels->search[static_cast<std::size_t>(mantissa_planes(table.codec))];
+  }
 };
 
 namespace {
+
+constexpr ShortlistEffort kFast = {0, 4, 32};
+constexpr ShortlistEffort kDefault = {1, 32, 0};
 
 Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in the encoder"}; }
 
@@ -29,10 +39,16 @@ Result<Encoder> Encoder::create(PatternTableView table, Effort effort) {
   }
   if (Status status = validate(table); !status) return fail(std::move(status));
   try {
+    const Result<const Kernels*> kernels = active_kernels();
+    if (!kernels) return fail(kernels.error());
     auto impl = std::make_shared<Impl>();
-    impl->effort = effort;
-    impl->kernels = rd::scalar_kernels(table.codec);
-    impl->table = rd::prepare_table(table, impl->kernels);
+    impl->kernels = &(*kernels)->encode;
+    impl->table.codec = table.codec;
+    impl->table = rd::prepare_table(table, impl->search_kernels());
+    if (effort != Effort::best) {
+      impl->effort = effort == Effort::fast ? kFast : kDefault;
+      impl->shortlist.emplace(impl->table, impl->effort.neighbours);
+    }
     return Encoder(std::move(impl));
   } catch (const std::bad_alloc&) {
     return fail(out_of_memory());
@@ -69,10 +85,18 @@ Status Encoder::encode_rows(MatrixView<const float> rows, std::span<const float>
     if (Status status = columns.prepare(rows.cols, importance, tensor_scale); !status) {
       return status;
     }
-    rd::RowEncoder encoder(impl_->table, impl_->kernels, columns,
-                           rd::scale_range(tensor_scale, largest_value));
-    for (std::size_t r = 0; r < rows.rows; ++r) {
-      encoder.encode(rows.row(r), out.data() + r * row_bytes);
+    const rd::ScaleRange range = rd::scale_range(tensor_scale, largest_value);
+    if (range.lowest > range.highest) {
+      std::fill(out.begin(), out.end(), std::uint8_t{0});
+    } else if (impl_->shortlist) {
+      ShortlistEncoder(impl_->table, *impl_->shortlist, *impl_->kernels, columns, range,
+                       impl_->effort)
+          .encode(rows, out.data());
+    } else {
+      rd::RowEncoder encoder(impl_->table, impl_->search_kernels(), columns, range);
+      for (std::size_t r = 0; r < rows.rows; ++r) {
+        encoder.encode(rows.row(r), out.data() + r * row_bytes);
+      }
     }
     return {};
   } catch (const std::bad_alloc&) {

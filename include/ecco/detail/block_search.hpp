@@ -128,8 +128,9 @@ constexpr double typical_lambda(int planes) noexcept { return 0.1408 / (1 << 2 *
 
 /// What the search chose. The position on the ladder is the least that fits.
 struct Choice {
-  double cost = std::numeric_limits<double>::infinity();  ///< estimate, in squared values
-  int pattern = -1;                                       ///< -1: nothing tried
+  /// Estimated error, in squared values over kFraction^2.
+  double cost = std::numeric_limits<double>::infinity();
+  int pattern = -1;  ///< -1: nothing tried
   int code = 0;
   int position = 0;
 };
@@ -155,9 +156,7 @@ class BlockSearch {
     best_ = {};
     cached_.fill(kNotCached);
     if (!(measure_.sum_of_squares > 0.0)) return false;
-    const int elements = weights == nullptr ? kGroup : weights->elements;
-    const double mean_square = measure_.sum_of_squares / elements;
-    base_code_ = nearest_code(static_cast<float>(std::sqrt(mean_square)));
+    base_code_ = base_code(measure_, weights == nullptr ? kGroup : weights->elements);
     const float extreme = std::max(measure_.low, measure_.high);
     constexpr float kReach = static_cast<float>(kFraction) / static_cast<float>(kMaxTarget);
     least_code_ = std::min(code_at_least(extreme * kReach), range_.highest);
@@ -165,12 +164,16 @@ class BlockSearch {
     return true;
   }
 
-  /// Code nearest to the root mean square of the values.
+  /// Code nearest to the root mean square of that many values.
+  static int base_code(const Measure& measure, int elements) noexcept {
+    return nearest_code(static_cast<float>(std::sqrt(measure.sum_of_squares / elements)));
+  }
   [[nodiscard]] int base_code() const noexcept { return base_code_; }
   [[nodiscard]] const Choice& best() const noexcept { return best_; }
-  /// Best cost over the sum of squares (of the weights' mean where they count).
+  /// Best cost over the sum of squares, each element weighted with the mean weight.
   [[nodiscard]] double relative_cost() const noexcept {
-    return best_.cost / measure_.sum_of_squares;
+    const double weight = weights_ == nullptr ? 1.0 : weights_->mean_weight;
+    return best_.cost / (measure_.sum_of_squares * weight * (kFraction * kFraction));
   }
 
   /// Where the search of the next candidate starts: lambda in units of scale_of(code)^2 / 1024.
