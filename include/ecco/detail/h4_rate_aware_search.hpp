@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+// The search of RateAwareEncoder. A placement (outliers, scale) fixes where the values lie; for it
+// every pair of a pattern and a codebook is scored at one lambda, which bounds from below what the
+// pair can reach (Lagrangian duality); the pairs of the lowest bounds get the least lambda that
+// fits the budget; the best candidates of all placements get symbols, one by one.
+#pragma once
+
+#include "ecco/h4_rate_aware.hpp"
+
+namespace ecco::h4 {
+
+inline const Fields& RateAwareEncoder::choose(const float* values, const float* importance,
+                                              int count, float tensor_scale, float largest_value) {
+  tensor_scale_ = tensor_scale;
+  fields_ = Fields{};
+  highest_code_ = detail::highest_code(tensor_scale, largest_value);
+  load(values, importance, count);
+  if (values[group_.by_magnitude[0]] == 0.0f) return fields_;
+  best_.fill(detail::Candidate{});
+  best_lambda_ = 0.0;
+  const int most = std::min(width_.most_outliers, count - 1);
+  int failures = 0;
+  for (int outliers = 0; outliers <= most && failures < 2; ++outliers) {
+    const double before = best_[0].error;
+    climb_scales(outliers);
+    failures = best_[0].error < before ? 0 : failures + 1;
+  }
+  double least = std::numeric_limits<double>::max();
+  Fields trial;
+  for (int i = 0; i < width_.finished; ++i) {
+    const detail::Candidate& candidate = best_[static_cast<std::size_t>(i)];
+    if (candidate.error == std::numeric_limits<double>::max()) break;
+    const double error = finish(candidate, trial);
+    if (error < least) {
+      least = error;
+      fields_ = trial;
+    }
+  }
+  return fields_;
+}
+
+inline void RateAwareEncoder::load(const float* values, const float* importance, int count) {
+  group_.values = values;
+  group_.count = count;
+  for (int e = 0; e < count; ++e) {
+    group_.ascending[static_cast<std::size_t>(e)] = static_cast<std::uint8_t>(e);
+  }
+  const auto end = group_.ascending.begin() + count;
+  std::sort(group_.ascending.begin(), end, [&](int a, int b) {
+    return values[a] < values[b] || (values[a] == values[b] && a < b);
+  });
+  // Magnitudes descend from both ends of the sorted values.
+  for (int i = 0, low = 0, high = count - 1; i < count; ++i) {
+    const int a = group_.ascending[static_cast<std::size_t>(low)];
+    const int b = group_.ascending[static_cast<std::size_t>(high)];
+    const bool take_low = magnitude(values[a]) > magnitude(values[b]);
+    group_.by_magnitude[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(take_low ? a : b);
+    take_low ? ++low : --high;
+  }
+  group_.weighted = importance != nullptr &&
+                    std::any_of(importance, importance + count, [](float w) { return w > 0.0f; });
+  group_.weight.fill(1);
+  if (group_.weighted) load_weights(importance);
+}
+
+/// Integer weights, and how many rungs (ratio 5/4) each element's lambda lies off the block's.
+inline void RateAwareEncoder::load_weights(const float* importance) {
+  group_.weight = detail::integer_weights(importance, group_.count);
+  for (std::size_t e = 0; e < static_cast<std::size_t>(group_.count); ++e) {
+    const std::int64_t target = std::int64_t{group_.weight[e]} << 16;
+    std::int64_t weight = std::int64_t{detail::kMeanWeight} << 16;
+    int shift = 0;
+    for (; weight * 9 < target * 8 && shift > -24; weight += weight / 4) --shift;
+    for (; weight * 8 > target * 9 && shift < 24; weight -= weight / 5) ++shift;
+    group_.rung_shift[e] = static_cast<std::int8_t>(shift);
+  }
+}
+
+/// Tries the scales about that of the largest magnitude which is no outlier.
+inline void RateAwareEncoder::climb_scales(int outliers) {
+  const float extreme = group_.values[group_.by_magnitude[static_cast<std::size_t>(outliers)]];
+  const int nearest = to_fp8_e4m3(magnitude(extreme) / tensor_scale_).bits & 0x7f;
+  const int base = std::clamp(nearest, 1, highest_code_);
+  for (int sign = 0; sign < (width_.both_signs ? 2 : 1); ++sign) {
+    const bool negative = (extreme < 0.0f) != (sign == 1);
+    double last = try_placement(outliers, base, negative);
+    const double at_base = last;
+    for (int down = 1; down <= width_.scales_below; ++down) {
+      const double error = try_placement(outliers, base - down, negative);
+      if (width_.climb && error >= last) break;
+      last = error;
+    }
+    last = at_base;
+    for (int up = 1; up <= width_.scales_above; ++up) {
+      const double error = try_placement(outliers, base + up, negative);
+      if (width_.climb && error >= last) break;
+      last = error;
+    }
+  }
+}
+
+/// Scores one placement; returns the error of the best candidate it gave, or the largest double.
+inline double RateAwareEncoder::try_placement(int outliers, int code, bool negative) {
+  constexpr double kNothing = std::numeric_limits<double>::max();
+  if (code < 1 || code > highest_code_) return kNothing;
+  const fp8_e4m3 scale{static_cast<std::uint8_t>(negative ? code | 0x80 : code)};
+  if (!place(outliers, scale)) return kNothing;
+  sum_up();
+  const int rung = start_rung();
+  if (group_.weighted) {
+    for (int pair = 0; pair < tables_.pairs(); ++pair) {
+      costs_[static_cast<std::size_t>(pair)] = evaluate(tables_, *weighted_, pair, rung);
+    }
+  } else {
+    score_(tables_, *plain_, rung, costs_.data());
+  }
+  // The pairs of the lowest bounds, in order; equal ones by index.
+  const int wanted = width_.fitted > 0 ? std::min(width_.fitted, kMostFitted) : kMostFitted;
+  std::array<std::pair<std::int64_t, int>, kMostFitted + 1> lowest{};
+  int size = 0;
+  for (int pair = 0; pair < tables_.pairs(); ++pair) {
+    const std::int64_t bound = bound_of(costs_[static_cast<std::size_t>(pair)], pair, rung);
+    if (size == wanted && bound >= lowest[static_cast<std::size_t>(size - 1)].first) continue;
+    int at = size;
+    for (; at > 0 && bound < lowest[static_cast<std::size_t>(at - 1)].first; --at) {
+      lowest[static_cast<std::size_t>(at)] = lowest[static_cast<std::size_t>(at - 1)];
+    }
+    lowest[static_cast<std::size_t>(at)] = {bound, pair};
+    size = std::min(size + 1, wanted);
+  }
+  double error = kNothing;
+  for (int i = 0; i < size; ++i) {
+    const int pair = lowest[static_cast<std::size_t>(i)].second;
+    error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
+  }
+  for (int pair = 0; width_.fitted == 0 && pair < tables_.pairs(); ++pair) {
+    const std::int64_t bound = bound_of(costs_[static_cast<std::size_t>(pair)], pair, rung);
+    if (bound < lowest[static_cast<std::size_t>(size - 1)].first) continue;  // done above
+    error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
+  }
+  return error;
+}
+
+/// Computes the places of the values under a scale; false when it is out of range.
+inline bool RateAwareEncoder::place(int outliers, fp8_e4m3 scale) {
+  placement_.outliers = outliers;
+  placement_.scale = scale;
+  placement_.m = tensor_scale_ * to_float(scale);
+  const float m = placement_.m;
+  if (m == 0.0f) return false;
+  placement_.squared_place = static_cast<double>(m) * static_cast<double>(m);
+  placement_.is_outlier.fill(false);
+  for (int i = 0; i < outliers; ++i) {
+    placement_.is_outlier[group_.by_magnitude[static_cast<std::size_t>(i)]] = true;
+  }
+  placement_.fixed_error = 0;
+  for (int i = 0; i < group_.count; ++i) {
+    const auto e = static_cast<std::size_t>(i);
+    const std::int16_t t = detail::place_of(group_.values[i], m);
+    placement_.place[e] = t;
+    const std::int64_t off = placement_.is_outlier[e] ? outlier_error(i) : t;
+    placement_.fixed_error += group_.weight[e] * (off * off);
+  }
+  return true;
+}
+
+inline fp8_e4m3 RateAwareEncoder::outlier_code(int e) const {
+  fp8_e4m3 code = to_fp8_e4m3(group_.values[e] / tensor_scale_);
+  if ((code.bits & 0x7f) > highest_code_) {
+    code.bits = static_cast<std::uint8_t>((code.bits & 0x80) | highest_code_);
+  }
+  return code;
+}
+
+/// Error that an element has as an outlier, in places.
+inline std::int64_t RateAwareEncoder::outlier_error(int e) const {
+  const float decoded = tensor_scale_ * to_float(outlier_code(e));
+  return detail::place_of(group_.values[e] - decoded, placement_.m);
+}
+
+/// Sums over the values at or above each bin, without outliers and padding.
+inline void RateAwareEncoder::sum_up() {
+  if (group_.weighted) {
+    fill(*weighted_, [](WeightedSum sum, int place, int weight) {
+      return WeightedSum{sum.places + weight * place, sum.weight + weight, sum.count + 1};
+    });
+  } else {
+    fill(*plain_, [](std::int32_t sum, int place, int) { return sum + 256 * place + 1; });
+  }
+}
+
+template <typename Sums, typename Add>
+void RateAwareEncoder::fill(Sums& sums, Add add) {
+  typename Sums::value_type sum{};
+  std::size_t filled = sums.size();  // entries from here on are done
+  const bool negative = placement_.m < 0.0f;
+  for (int i = 0; i < group_.count; ++i) {  // by descending place
+    const auto at = static_cast<std::size_t>(negative ? i : group_.count - 1 - i);
+    const std::size_t e = group_.ascending[at];
+    if (placement_.is_outlier[e]) continue;
+    const auto bin = static_cast<std::size_t>(detail::bin_of(placement_.place[e]));
+    if (bin + 1 < filled) {
+      std::fill(sums.begin() + static_cast<std::ptrdiff_t>(bin) + 1,
+                sums.begin() + static_cast<std::ptrdiff_t>(filled), sum);
+      filled = bin + 1;
+    }
+    sum = add(sum, placement_.place[e], group_.weight[e]);
+  }
+  std::fill(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(filled), sum);
+}
+
+/// The rung of the best candidate so far, carried over to this placement's unit.
+inline int RateAwareEncoder::start_rung() const {
+  if (best_lambda_ == 0.0) return 22;
+  const double lambda = best_lambda_ / placement_.squared_place;
+  int rung = 1;
+  while (rung < kRungs - 2 &&
+         static_cast<double>(kLadder[static_cast<std::size_t>(rung)]) < lambda) {
+    ++rung;
+  }
+  return rung;
+}
+
+/// Bits that the codes of values may take, outliers and padding aside.
+inline std::int64_t RateAwareEncoder::room(int pair) const {
+  const CodebookSteps& codebook = tables_.codebook(pair % tables_.codebooks());
+  const int others = kGroup - group_.count + placement_.outliers;
+  return kBlockBits - tables_.header_bits() - kOutlierBits * placement_.outliers -
+         others * codebook.length[codebook.shortest];
+}
+
+inline std::int64_t RateAwareEncoder::lambda_of(int rung) const {
+  const std::int64_t lambda = kLadder[static_cast<std::size_t>(rung)];
+  return group_.weighted ? lambda * detail::kMeanWeight : lambda;
+}
+
+/// No symbols of this pair that fit have a smaller error.
+inline std::int64_t RateAwareEncoder::bound_of(const Cost& cost, int pair, int rung) const {
+  return placement_.fixed_error + cost.error + lambda_of(rung) * (cost.bits - room(pair));
+}
+
+inline Cost RateAwareEncoder::cost_of(int pair, int rung) const {
+  if (group_.weighted) return assign(pair, rung, nullptr);
+  return evaluate(tables_, *plain_, pair, rung);
+}
+
+/// Walks to the least rung that fits and keeps the result, with the error expected once the bits
+/// still free are used up; gives up where the bound says so. Returns that error.
+inline double RateAwareEncoder::fit_pair(int pair, Cost cost, int rung) {
+  constexpr double kNothing = std::numeric_limits<double>::max();
+  const std::int64_t budget = room(pair);
+  const double worst = best_[static_cast<std::size_t>(width_.finished - 1)].error;
+  const auto hopeless = [&](const Cost& at, int r) {
+    return static_cast<double>(bound_of(at, pair, r)) * placement_.squared_place >= worst;
+  };
+  if (hopeless(cost, rung)) return kNothing;
+  if (group_.weighted) cost = cost_of(pair, rung);
+  Cost above{0, 0};  // at the rung below: the least cost that does not fit
+  if (cost.bits > budget) {
+    while (cost.bits > budget) {
+      if (rung == kRungs - 1 || hopeless(cost, rung)) return kNothing;
+      above = cost;
+      cost = cost_of(pair, ++rung);
+    }
+  } else {
+    while (rung > 0) {
+      above = cost_of(pair, rung - 1);
+      if (above.bits > budget) break;
+      cost = above;
+      above = Cost{0, 0};
+      if (hopeless(cost, --rung)) return kNothing;
+    }
+  }
+  std::int64_t error = cost.error;
+  if (above.bits > cost.bits) {
+    error -= (cost.error - above.error) * (budget - cost.bits) / (above.bits - cost.bits);
+  }
+  const double squares = static_cast<double>(placement_.fixed_error + error);
+  detail::Candidate candidate{squares * placement_.squared_place, pair, rung, placement_.outliers,
+                              placement_.scale};
+  keep(candidate);
+  return candidate.error;
+}
+
+inline void RateAwareEncoder::keep(const detail::Candidate& candidate) {
+  const auto size = static_cast<std::size_t>(width_.finished);
+  if (candidate.error >= best_[size - 1].error) return;
+  std::size_t at = size - 1;
+  for (; at > 0 && candidate.error < best_[at - 1].error; --at) best_[at] = best_[at - 1];
+  best_[at] = candidate;
+  if (at == 0) {
+    best_lambda_ = static_cast<double>(kLadder[static_cast<std::size_t>(candidate.rung)]) *
+                   placement_.squared_place;
+  }
+}
+
+inline std::uint8_t RateAwareEncoder::symbol_of(int pair, int rung, std::size_t e) const {
+  if (group_.weighted && rung < kRungs - 1) {
+    if (group_.weight[e] == 0) rung = kRungs - 1;
+    if (rung > 0 && rung < kRungs - 1) {
+      rung = std::clamp(rung + group_.rung_shift[e], 1, kRungs - 2);
+    }
+  }
+  const Thresholds& bins = tables_.thresholds(pair, rung);
+  const int bin = detail::bin_of(placement_.place[e]);
+  int symbol = 0;
+  for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) symbol += bins[k] <= bin ? 1 : 0;
+  return static_cast<std::uint8_t>(symbol);
+}
+
+/// Symbols of a rung, element by element (`symbols` may be null), and their cost.
+inline Cost RateAwareEncoder::assign(int pair, int rung, std::uint8_t* symbols) const {
+  const PatternSteps& pattern = tables_.pattern(pair / tables_.codebooks());
+  const CodebookSteps& codebook = tables_.codebook(pair % tables_.codebooks());
+  Cost cost{0, 0};
+  for (int i = 0; i < group_.count; ++i) {
+    const auto e = static_cast<std::size_t>(i);
+    const std::uint8_t symbol =
+        placement_.is_outlier[e] ? codebook.shortest : symbol_of(pair, rung, e);
+    if (symbols != nullptr) symbols[i] = symbol;
+    if (placement_.is_outlier[e]) continue;
+    const std::int64_t c = pattern.centroid[symbol];
+    cost.error += group_.weight[e] * (c * (c - 2 * placement_.place[e]));
+    cost.bits += codebook.length[symbol];
+  }
+  return cost;
+}
+
+/// Carries a candidate through to symbols and outliers. Returns its squared error.
+inline double RateAwareEncoder::finish(const detail::Candidate& candidate, Fields& out) {
+  place(candidate.outliers, candidate.scale);
+  const int pair = candidate.pair;
+  out = Fields{};
+  out.pattern = pair / tables_.codebooks();
+  out.codebook = pair % tables_.codebooks();
+  out.scale = candidate.scale;
+  out.coded = kGroup;
+  const CodebookSteps& codebook = tables_.codebook(out.codebook);
+  std::fill_n(out.symbols, kGroup, codebook.shortest);
+  std::int64_t free = room(pair) - assign(pair, candidate.rung, out.symbols).bits;
+  for (int i = 0; candidate.rung > 0 && i < group_.count; ++i) {
+    const auto e = static_cast<std::size_t>(i);
+    if (placement_.is_outlier[e]) continue;
+    const std::uint8_t finer = symbol_of(pair, candidate.rung - 1, e);
+    const int more = codebook.length[finer] - codebook.length[out.symbols[i]];
+    if (more > free) continue;
+    out.symbols[i] = finer;
+    free -= more;
+  }
+  return static_cast<double>(fill_slots(out)) * placement_.squared_place;
+}
+
+/// Gives the outlier slots to the elements that gain most; returns the block's squared error in
+/// squared places. When no element gains, the one that loses least fills the slots.
+inline std::int64_t RateAwareEncoder::fill_slots(Fields& fields) const {
+  const PatternSteps& pattern = tables_.pattern(fields.pattern);
+  const CodebookSteps& codebook = tables_.codebook(fields.codebook);
+  int used = tables_.header_bits();
+  for (const std::uint8_t symbol : fields.symbols) used += codebook.length[symbol];
+  const int slots = outlier_slots(used);
+  std::array<std::int64_t, kGroup> gain{};
+  std::int64_t error = 0;
+  for (int i = 0; i < group_.count; ++i) {
+    const auto e = static_cast<std::size_t>(i);
+    const std::int64_t off = placement_.place[e] - pattern.centroid[fields.symbols[i]];
+    const std::int64_t left = slots > 0 ? outlier_error(i) : 0;
+    error += group_.weight[e] * (off * off);
+    gain[e] = group_.weight[e] * (off * off - left * left);
+  }
+  fields.outliers = 0;
+  while (fields.outliers < slots) {
+    const auto best = static_cast<std::size_t>(
+        std::max_element(gain.begin(), gain.begin() + group_.count) - gain.begin());
+    if (fields.outliers > 0 && gain[best] <= 0) break;
+    fields.outlier[fields.outliers++] =
+        Outlier{static_cast<std::uint8_t>(best), outlier_code(static_cast<int>(best))};
+    error -= gain[best];
+    gain[best] = 0;
+  }
+  while (fields.outliers < slots) fields.outlier[fields.outliers++] = fields.outlier[0];
+  fields.end = used + kOutlierBits * slots;
+  return error;
+}
+
+}  // namespace ecco::h4
