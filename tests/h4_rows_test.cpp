@@ -16,7 +16,7 @@ void expect_same(const CodedBlock& got, const Fields& want, const TableView& tab
   ASSERT_EQ(got.coded, want.coded);
   ASSERT_EQ(got.scale.bits, want.scale.bits);
   ASSERT_EQ(got.pattern, table.pattern(want.pattern));
-  for (int e = 0; e < want.coded; ++e) ASSERT_EQ(got.symbols[e], want.symbols[e]) << e;
+  for (int e = 0; e < want.coded; ++e) ASSERT_EQ(got.symbol(e), want.symbols[e]) << e;
   Outlier outlier[kMaxOutliers];
   ASSERT_EQ(read_outliers(got, outlier), want.outliers);
   for (int i = 0; i < want.outliers; ++i) {

@@ -164,7 +164,7 @@ TEST(DecodeTables, EqualBitByBitReading) {
         const Step want = find_code(codes, i >> length);
         if (length + want.length > kMultiBits) break;
         ASSERT_LT(count, multi[i].count());
-        ASSERT_EQ(multi[i].symbols() >> (8 * count) & 255u, want.symbol);
+        ASSERT_EQ(multi[i].symbols() >> (24 - 8 * count) & 255u, want.symbol);
         length += want.length;
       }
       ASSERT_EQ(multi[i].count(), count);

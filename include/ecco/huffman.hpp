@@ -186,8 +186,9 @@ inline constexpr int kMultiBits = 11;    ///< look-ahead of the multi-symbol tab
 inline constexpr int kMultiSymbols = 4;  ///< most symbols that one look-up yields
 
 /// All whole codes, at most 4, in the next 11 bits of the stream, as one word: their length in
-/// bits 0..5 (where a shift finds it), the symbols in the bytes from bit 8 on (first one lowest,
-/// unused ones 0), their number from bit 40 on.
+/// bits 0..5, where a shift finds it; their number in byte 1; the symbols in the bytes 7, 6, 5, 4,
+/// first one uppermost, unused ones 0. A decoder that writes its symbols downward stores the whole
+/// word: the lower bytes fall where the next symbols go.
 struct MultiStep {
   std::uint64_t word = 0;
 
@@ -195,10 +196,10 @@ struct MultiStep {
     return static_cast<int>(word & 63u);
   }
   [[nodiscard]] ECCO_HD constexpr std::uint32_t symbols() const noexcept {
-    return static_cast<std::uint32_t>(word >> 8);
+    return static_cast<std::uint32_t>(word >> 32);
   }
   [[nodiscard]] ECCO_HD constexpr int count() const noexcept {
-    return static_cast<int>(word >> 40);
+    return static_cast<int>(word >> 8 & 255u);
   }
 };
 
@@ -214,10 +215,10 @@ constexpr MultiTable multi_table(const StepTable& steps) noexcept {
     while (count < kMultiSymbols) {
       const Step step = steps[i >> length & 255u];
       if (length + step.length > kMultiBits) break;
-      symbols |= static_cast<std::uint64_t>(step.symbol) << (8 * count++);
+      symbols |= static_cast<std::uint64_t>(step.symbol) << (56 - 8 * count++);
       length += step.length;
     }
-    table[i].word = length | symbols << 8 | static_cast<std::uint64_t>(count) << 40;
+    table[i].word = length | static_cast<std::uint64_t>(count) << 8 | symbols;
   }
   return table;
 }

@@ -17,7 +17,8 @@ constexpr std::string_view isa_name(Isa isa) noexcept {
   return isa == Isa::avx2 ? "avx2" : "scalar";
 }
 
-/// True when this CPU (and operating system) can run the path. avx2 means AVX2, FMA, BMI2, F16C.
+/// True when this CPU (and operating system) can run the path. avx2 means AVX2 and
+/// the FMA, BMI2, LZCNT and F16C that come with it.
 ECCO_API bool isa_supported(Isa isa) noexcept;
 
 /// The path in use: the fastest supported one, or the one that the environment variable

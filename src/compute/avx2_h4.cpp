@@ -37,14 +37,22 @@ struct Avx2Ops {
     return static_cast<int>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
   }
 
-  static void look_up(const std::uint8_t* symbols, const std::int8_t* table,
-                      std::int8_t* out) noexcept {
+  static void look_up_reversed(const std::uint8_t* symbols, const std::int8_t* table,
+                               std::int8_t* out) noexcept {
     const __m256i values = _mm256_broadcastsi128_si256(load128(table));
     for (int i = 0; i < kGroup; i += 32) {
-      const auto* at = reinterpret_cast<const __m256i*>(symbols + i);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                          _mm256_shuffle_epi8(values, _mm256_loadu_si256(at)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + kGroup - 32 - i),
+                          _mm256_shuffle_epi8(values, reversed(symbols + i)));
     }
+  }
+
+  // 32 bytes, last one first.
+  static __m256i reversed(const std::uint8_t* bytes) noexcept {
+    const __m256i order = _mm256_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0,
+                                          1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m256i lanes =
+        _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)), order);
+    return _mm256_permute4x64_epi64(lanes, 0x4e);
   }
 };
 
@@ -73,10 +81,15 @@ struct BlockList {
   for (int s = 0; s < huffman::kSymbols; ++s) {
     values[s] = m * (static_cast<float>(h4::symbol_numerator(coded.pattern, s)) * 0x1p-7f);
   }
+  alignas(32) std::uint8_t symbols[kGroup];
+  for (int i = 0; i < kGroup; i += 32) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(symbols + kGroup - 32 - i),
+                       Avx2Ops::reversed(coded.last + i));
+  }
   const __m256 low = _mm256_load_ps(values);
   const __m256 high = _mm256_load_ps(values + 8);
   for (int e = 0; e < kGroup; e += 8) {
-    const auto* at = reinterpret_cast<const __m128i*>(coded.symbols + e);
+    const auto* at = reinterpret_cast<const __m128i*>(symbols + e);
     const __m256i index = _mm256_cvtepu8_epi32(_mm_loadl_epi64(at));
     const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));  // bit 3 to the sign
     _mm256_storeu_ps(out + e, _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),

@@ -23,23 +23,27 @@ inline constexpr std::size_t kChunk = 128;
 /// A block whose symbols are known.
 struct CodedBlock {
   const std::uint8_t* block;
-  const std::uint8_t* symbols;  ///< 128, of which `coded` mean something
-  int coded;
-  int end;  ///< first bit after the codes
+  const std::uint8_t* last;  ///< symbol of element 127; element e lies 127 - e bytes above
+  int coded;                 ///< elements whose symbol means something
+  int end;                   ///< first bit after the codes
   const std::int8_t* pattern;
   fp8_e4m3 scale;
+
+  [[nodiscard]] std::uint8_t symbol(int element) const noexcept {
+    return last[kGroup - 1 - element];
+  }
 };
 
 /// Portable Ops.
 struct ScalarOps {
-  /// Sum of lengths[symbols[e]] over 128 elements.
+  /// Sum of lengths[symbols[i]] over 128 symbols.
   static int sum_lengths(const std::uint8_t* symbols, const std::uint8_t* lengths) noexcept {
     return code_bits(symbols, lengths);
   }
-  /// out[e] = table[symbols[e]] over 128 elements.
-  static void look_up(const std::uint8_t* symbols, const std::int8_t* table,
-                      std::int8_t* out) noexcept {
-    for (int e = 0; e < kGroup; ++e) out[e] = table[symbols[e]];
+  /// out[127 - i] = table[symbols[i]] over 128 symbols.
+  static void look_up_reversed(const std::uint8_t* symbols, const std::int8_t* table,
+                               std::int8_t* out) noexcept {
+    for (int i = 0; i < kGroup; ++i) out[kGroup - 1 - i] = table[symbols[i]];
   }
 };
 
@@ -71,7 +75,7 @@ template <typename Ops>
   }
   alignas(16) std::int8_t table[huffman::kSymbols];
   int8_of_symbols(coded.pattern, table);
-  Ops::look_up(coded.symbols, table, out.values);
+  Ops::look_up_reversed(coded.last, table, out.values);
   if (coded.coded < kGroup) {
     std::fill(out.values + coded.coded, out.values + kGroup, std::int8_t{0});
     return;
@@ -158,16 +162,16 @@ class RowDecoder {
     }
     decode_symbols<Shared>(block, codes, header_bits_, copies_, symbols_);
     for (std::size_t k = 0; k < lanes; ++k) {
-      use(std::size_t{members[k]}, finish(block[k], symbols_.symbols[k], codebook_[members[k]]));
+      use(std::size_t{members[k]}, finish(block[k], symbols_.last(k), codebook_[members[k]]));
     }
   }
 
   [[gnu::always_inline]] inline CodedBlock finish(const std::uint8_t* block,
-                                                  const std::uint8_t* symbols,
+                                                  const std::uint8_t* last,
                                                   int codebook) const noexcept {
     const std::uint8_t* lengths = table_.codebook(codebook);
-    CodedBlock out{block, symbols, kGroup, header_bits_, nullptr, {}};
-    out.end += Ops::sum_lengths(symbols, lengths);
+    CodedBlock out{block, last, kGroup, header_bits_, nullptr, {}};
+    out.end += Ops::sum_lengths(last, lengths);
     if (out.end > kBlockBits) find_clip(lengths, out);
     std::uint32_t header;
     std::memcpy(&header, block, sizeof header);
@@ -181,8 +185,8 @@ class RowDecoder {
   void find_clip(const std::uint8_t* lengths, CodedBlock& out) const noexcept {
     out.end = header_bits_;
     out.coded = 0;
-    while (out.end + lengths[out.symbols[out.coded]] <= kBlockBits) {
-      out.end += lengths[out.symbols[out.coded++]];
+    while (out.end + lengths[out.symbol(out.coded)] <= kBlockBits) {
+      out.end += lengths[out.symbol(out.coded++)];
     }
   }
 

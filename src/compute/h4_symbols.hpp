@@ -25,10 +25,22 @@ inline constexpr int kLanes = 6;
 inline constexpr int kLookups = 5;  ///< between refills: 5 * 11 + 7 bits fit below the marker
 static_assert(kLookups * huffman::kMultiBits + 7 < 63);
 
-/// Symbols of kLanes blocks; those past the last whole code of a clipped block mean nothing.
+/// Symbols of kLanes blocks, written from the end of the array downward. The overrun of a lane is
+/// below its 128 symbols: at most 4 * kLookups - 1 of the round that ends the block and as many of
+/// each later one, which begin kOverrun above the bottom, and 4 bytes of no meaning.
 struct alignas(64) LaneSymbols {
-  std::uint8_t symbols[kLanes][kGroup + 64];
+  static constexpr int kBelow = 64;
+  static constexpr int kOverrun = 32;
+  std::uint8_t bytes[kLanes][kBelow + kGroup];
+
+  /// Element 127 of a lane; element e lies 127 - e bytes above. Past the last whole code of a
+  /// clipped block the symbols mean nothing.
+  [[nodiscard]] const std::uint8_t* last(std::size_t lane) const noexcept {
+    return bytes[lane] + kBelow;
+  }
 };
+static_assert(LaneSymbols::kBelow >= 4 * kLookups + 4 &&
+              LaneSymbols::kOverrun >= 4 * kLookups + 4);
 
 /// Copies of the blocks, with room for the slowest lane's company: 2 + 25 rounds of 7 bytes + 8.
 struct alignas(64) LaneBlocks {
@@ -70,9 +82,8 @@ template <bool Shared>
       const huffman::MultiStep* table = Shared ? codes[0] : codes[k];
       const huffman::MultiStep step = table[state.bits[k] & ((1u << huffman::kMultiBits) - 1u)];
       state.bits[k] >>= step.word & 63u;
-      const std::uint32_t symbols = step.symbols();
-      std::memcpy(state.out[k], &symbols, sizeof symbols);
-      state.out[k] += step.word >> 40;
+      std::memcpy(state.out[k] - sizeof step.word, &step.word, sizeof step.word);
+      state.out[k] -= static_cast<std::uint8_t>(step.word >> 8);
     });
   }
   for_lanes([&](std::size_t k) {
@@ -94,7 +105,7 @@ template <bool Shared>
     std::memcpy(copies.bytes[k], blocks[k], kBlockBits / 8);
     state.at[k] = copies.bytes[k] + header_bits / 8;
     state.bits[k] = load_bits(state.at[k]) >> (header_bits % 8);
-    state.out[k] = out.symbols[k];
+    state.out[k] = out.bytes[k] + sizeof out.bytes[k];
   });
   // 8 rounds yield at most 160 symbols and rarely fewer than 90.
   for (int i = 0; i < 8; ++i) decode_round<Shared>(state, codes);
@@ -102,9 +113,9 @@ template <bool Shared>
     bool more = false;
     for_lanes([&](std::size_t k) {
       const bool open = state.at[k] < copies.bytes[k] + kBlockBits / 8;
-      more |= (state.out[k] < out.symbols[k] + kGroup) & open;
-      std::uint8_t* const limit = out.symbols[k] + kGroup + 32;
-      state.out[k] = state.out[k] < limit ? state.out[k] : limit;
+      more |= (state.out[k] > out.last(k)) & open;
+      std::uint8_t* const limit = out.bytes[k] + LaneSymbols::kOverrun;
+      state.out[k] = state.out[k] > limit ? state.out[k] : limit;
     });
     if (!more) return;
     decode_round<Shared>(state, codes);

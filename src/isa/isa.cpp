@@ -18,18 +18,22 @@ namespace {
 constexpr std::array kAllIsas = {Isa::scalar, Isa::avx2};
 
 #if defined(__x86_64__)
-// Clang 14 knows no "f16c" in __builtin_cpu_supports. F16C instructions use the same registers as
-// AVX, so the operating system's part is covered by the check of avx2.
+// Clang 14 knows neither "f16c" nor "lzcnt" in __builtin_cpu_supports. F16C instructions use the
+// same registers as AVX, so the operating system's part is covered by the check of avx2.
 bool cpu_has_f16c() noexcept {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+bool cpu_has_lzcnt() noexcept {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(0x80000001u, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_LZCNT) != 0;
 }
 
 bool detect_avx2() noexcept {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("popcnt") && cpu_has_f16c();
+         __builtin_cpu_supports("popcnt") && cpu_has_f16c() && cpu_has_lzcnt();
 }
 #else
 bool detect_avx2() noexcept { return false; }
