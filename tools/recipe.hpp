@@ -22,15 +22,15 @@ struct Share {
   int percent;
 };
 inline constexpr std::array<Share, 9> kMixture = {{
-    {Source::gaussian, 50},
+    {Source::gaussian, 56},
     {Source::student8, 8},
-    {Source::student5, 10},
-    {Source::student4, 6},
+    {Source::student5, 8},
+    {Source::student4, 5},
     {Source::student3, 5},
     {Source::laplace, 8},
     {Source::power, 3},
-    {Source::outliers, 5},
-    {Source::columns, 5},
+    {Source::outliers, 3},
+    {Source::columns, 4},
 }};
 
 struct Recipe {
@@ -41,10 +41,10 @@ struct Recipe {
   std::uint64_t seed;
 };
 inline constexpr std::array<Recipe, 4> kRecipes = {{
-    {Codec::p2, 131072, 16384, 120, 1},
-    {Codec::p3, 262144, 16384, 120, 1},
-    {Codec::p4, 262144, 16384, 160, 1},
-    {Codec::p5, 262144, 16384, 160, 1},
+    {Codec::p2, 262144, 2048, 160, 1},
+    {Codec::p3, 262144, 2048, 200, 1},
+    {Codec::p4, 262144, 2048, 320, 1},
+    {Codec::p5, 262144, 2048, 240, 1},
 }};
 
 /// The source of block `index`: the shares of a hundred, in an order that the block's random
