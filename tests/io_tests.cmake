@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# Files: reading, writing, corrupt ones.
+ecco_test(safetensors_test unit nlohmann_json::nlohmann_json)
+ecco_test(model_test unit nlohmann_json::nlohmann_json)
+ecco_test(model_corrupt_test unit nlohmann_json::nlohmann_json)
+target_include_directories(model_test PRIVATE "${ECCO_XXHASH_INCLUDE_DIR}")
+target_include_directories(model_corrupt_test PRIVATE "${ECCO_XXHASH_INCLUDE_DIR}")
