@@ -18,9 +18,9 @@ namespace ecco {
 struct FitOptions {
   Codec codec = Codec::p4;
   int patterns = kMaxPatterns;  ///< 1..256
-  int rounds = 24;              ///< iterations, each over one batch
+  int rounds = 48;              ///< iterations, each over one batch
   /// Blocks of a batch; batches take turns and their statistics are averaged over several rounds.
-  std::size_t batch_blocks = 8192;
+  std::size_t batch_blocks = 2048;
   std::uint64_t seed = 1;  ///< of the perturbations that lead out of poor optima
   /// Table to start from; with fewer `patterns` than it has, the ones that serve `values` best.
   /// Empty: companded grids of varying width and phase.

@@ -27,10 +27,10 @@ struct PatternTableView {
   /// h4: decode tables of the codebooks; without them the compiled decoders build them per call.
   const h4::CodeTables* codes = nullptr;
 
-  [[nodiscard]] int patterns() const noexcept {
+  [[nodiscard]] constexpr int patterns() const noexcept {
     return static_cast<int>(centroids.size()) / centroids_per_pattern(codec);
   }
-  [[nodiscard]] const std::int8_t* pattern(int index) const noexcept {
+  [[nodiscard]] constexpr const std::int8_t* pattern(int index) const noexcept {
     return centroids.data() + index * centroids_per_pattern(codec);
   }
   /// The form that the functions of h4.hpp take. Precondition: codec is h4.
