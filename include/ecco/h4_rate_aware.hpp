@@ -19,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "ecco/encode.hpp"
 #include "ecco/h4_encode.hpp"
 #include "ecco/h4_rate_tables.hpp"
 
@@ -45,16 +44,10 @@ struct SearchWidth {
   bool climb;         ///< stop widening where it stops helping
 };
 
-constexpr SearchWidth search_width(Effort effort) noexcept {
-  switch (effort) {
-    case Effort::fast:
-      return {3, 2, 0, 2, 1, false, true};
-    case Effort::best:
-      return {8, 5, 1, 0, 6, true, false};
-    default:
-      return {6, 4, 1, 6, 2, false, true};
-  }
-}
+// The efforts fast, default and best.
+inline constexpr SearchWidth kFastSearch = {3, 2, 0, 2, 1, false, true};
+inline constexpr SearchWidth kDefaultSearch = {6, 4, 1, 6, 2, false, true};
+inline constexpr SearchWidth kBestSearch = {8, 5, 1, 0, 6, true, false};
 
 namespace detail {
 
@@ -149,14 +142,13 @@ class RateAwareEncoder {
   }
 
   /// Precondition: !tables.always_clips(). Keeps a reference to `tables`. Throws std::bad_alloc.
-  RateAwareEncoder(const RateTables& tables, Effort effort, ScorePairs score = score_pairs)
-      : RateAwareEncoder(tables, search_width(effort), score) {}
   RateAwareEncoder(const RateTables& tables, const SearchWidth& width,
                    ScorePairs score = score_pairs)
       : tables_(tables),
         width_(width),
         score_(score),
         costs_(static_cast<std::size_t>(tables.pairs())),
+        rooms_(static_cast<std::size_t>(tables.codebooks())),
         plain_(std::make_unique<PlainSums>()),
         weighted_(std::make_unique<WeightedSums>()) {}
 
@@ -188,7 +180,9 @@ class RateAwareEncoder {
   void sum_up();
   template <typename Sums, typename Add>
   void fill(Sums& sums, Add add);
+  void measure_rooms();
   int start_rung() const;
+  int shortlist(int rung);
   std::int64_t room(int pair) const;
   std::int64_t lambda_of(int rung) const;
   std::int64_t bound_of(const Cost& cost, int pair, int rung) const;
@@ -204,6 +198,8 @@ class RateAwareEncoder {
   SearchWidth width_;
   ScorePairs score_;
   std::vector<Cost> costs_;
+  std::vector<std::int64_t> rooms_;  // per codebook, bits that the codes of values may take
+  std::array<std::pair<std::int64_t, int>, kMostFitted + 1> lowest_{};  // bounds and their pairs
   std::unique_ptr<PlainSums> plain_;
   std::unique_ptr<WeightedSums> weighted_;
   detail::Group group_;

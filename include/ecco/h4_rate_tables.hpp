@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ecco/h4.hpp"
+#include "ecco/h4_encode.hpp"
 #include "ecco/huffman.hpp"
 
 namespace ecco::h4 {
@@ -42,7 +43,7 @@ inline constexpr int kBins = 2 * 144 * kPlaces;      ///< one per place; bin kBi
 
 /// Bins of the thresholds between neighbouring symbols (by centroid, symbol 15 last): a value at
 /// place t gets the symbol number[thresholds k whose bin is <= t - kLowestPlace]. Unused symbols
-/// have equal thresholds on both sides. The last one pads the row to 32 bytes.
+/// have equal thresholds on both sides. Entry 15 is 0, the bin that all values are at or above.
 using Thresholds = std::array<std::int16_t, huffman::kSymbols>;
 
 /// Upper envelope of the lines 2 c t - (c c + lambda length) over the symbols.
@@ -76,7 +77,7 @@ inline Thresholds make_thresholds(const std::int16_t* centroids, const std::uint
   }
   Thresholds bins{};
   std::size_t next = 0;  // of the envelope: the first symbol above the threshold
-  for (int k = 0; k < huffman::kSymbols; ++k) {
+  for (int k = 0; k < kMaxSymbol; ++k) {
     while (next < size && stack[next] <= k) ++next;
     const std::int64_t place = next < size ? begin[next] : kNever;
     bins[static_cast<std::size_t>(k)] =
@@ -94,16 +95,17 @@ struct Cost {
   std::int64_t bits;
 };
 
-/// A pattern as differences between neighbours, for sums over the values above each threshold.
+/// A pattern as the steps at its thresholds, for sums over the values above each; entry 15 holds
+/// the lowest centroid itself, for the sum over all values.
 struct PatternSteps {
   std::array<std::int16_t, huffman::kSymbols> centroid{};     // in places; [15] = m
-  std::array<std::int32_t, huffman::kSymbols> minus_twice{};  // -2 (c[k+1] - c[k])
-  std::array<std::int32_t, huffman::kSymbols> square_step{};  // c[k+1]^2 - c[k]^2
+  std::array<std::int32_t, huffman::kSymbols> square_step{};  // of c^2
+  std::array<std::int32_t, huffman::kSymbols> minus_twice{};  // of -2 c
 };
 struct CodebookSteps {
   std::array<std::int32_t, huffman::kSymbols> length{};
-  std::array<std::int32_t, huffman::kSymbols> length_step{};  // length[k+1] - length[k]
-  std::uint8_t shortest = 0;                                  // lowest symbol of least length
+  std::array<std::int32_t, huffman::kSymbols> length_step{};
+  std::uint8_t shortest = 0;  // lowest symbol of least length
 };
 
 /// A table prepared for the search. Memory: 1.5 KiB per pattern and codebook.
@@ -169,25 +171,23 @@ class RateTables {
   static void prepare(const std::int16_t* centroids, PatternSteps& out) noexcept {
     std::copy_n(centroids, kCentroids, out.centroid.begin());
     out.centroid[kMaxSymbol] = 128 * kPlaces;
-    for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) {
-      const std::int32_t low = out.centroid[k];
-      const std::int32_t high = out.centroid[k + 1];
-      out.minus_twice[k] = -2 * (high - low);
-      out.square_step[k] = high * high - low * low;
+    std::int32_t low = 0;
+    for (std::size_t k = 0; k < huffman::kSymbols; ++k) {
+      const std::size_t threshold = k > 0 ? k - 1 : kMaxSymbol;
+      const std::int32_t high = out.centroid[k];
+      out.square_step[threshold] = high * high - low * low;
+      out.minus_twice[threshold] = -2 * (high - low);
+      low = high;
     }
   }
 
   static void prepare(const std::uint8_t* lengths, CodebookSteps& out) noexcept {
-    out.shortest = shortest_code(lengths);
+    out.shortest = shortest_symbol(lengths);
     std::copy_n(lengths, huffman::kSymbols, out.length.begin());
     for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) {
       out.length_step[k] = out.length[k + 1] - out.length[k];
     }
-  }
-
-  static std::uint8_t shortest_code(const std::uint8_t* lengths) noexcept {
-    return static_cast<std::uint8_t>(std::min_element(lengths, lengths + huffman::kSymbols) -
-                                     lengths);
+    out.length_step[kMaxSymbol] = out.length[0];
   }
 
   std::vector<PatternSteps> patterns_;
@@ -214,16 +214,14 @@ inline Cost evaluate(const RateTables& tables, const PlainSums& sums, int pair,
   const PatternSteps& pattern = tables.pattern(pair / tables.codebooks());
   const CodebookSteps& codebook = tables.codebook(pair % tables.codebooks());
   const Thresholds& bins = tables.thresholds(pair, rung);
-  const std::int32_t all = sums[0];
-  const auto unsigned_of = [](std::int32_t v) { return static_cast<std::uint32_t>(v); };
-  const std::uint32_t first = unsigned_of(pattern.centroid[0]);
-  std::uint32_t error =
-      first * first * unsigned_of(all & 255) - 2u * first * unsigned_of(all >> 8);
-  std::int32_t bits = codebook.length[0] * (all & 255);
-  for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) {
+  std::uint32_t error = 0;
+  std::int32_t bits = 0;
+  for (std::size_t k = 0; k < huffman::kSymbols; ++k) {
     const std::int32_t sum = sums[static_cast<std::size_t>(bins[k])];
-    error += unsigned_of(pattern.square_step[k]) * unsigned_of(sum & 255) +
-             unsigned_of(pattern.minus_twice[k]) * unsigned_of(sum >> 8);
+    error +=
+        static_cast<std::uint32_t>(pattern.square_step[k]) *
+            static_cast<std::uint32_t>(sum & 255) +
+        static_cast<std::uint32_t>(pattern.minus_twice[k]) * static_cast<std::uint32_t>(sum >> 8);
     bits += codebook.length_step[k] * (sum & 255);
   }
   return {static_cast<std::int32_t>(error), bits};
@@ -234,10 +232,8 @@ inline Cost evaluate(const RateTables& tables, const WeightedSums& sums, int pai
   const PatternSteps& pattern = tables.pattern(pair / tables.codebooks());
   const CodebookSteps& codebook = tables.codebook(pair % tables.codebooks());
   const Thresholds& bins = tables.thresholds(pair, rung);
-  const std::int64_t first = pattern.centroid[0];
-  Cost cost{first * first * sums[0].weight - 2 * first * sums[0].places,
-            std::int64_t{codebook.length[0]} * sums[0].count};
-  for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) {
+  Cost cost{0, 0};
+  for (std::size_t k = 0; k < huffman::kSymbols; ++k) {
     const WeightedSum& sum = sums[static_cast<std::size_t>(bins[k])];
     cost.error += std::int64_t{pattern.square_step[k]} * sum.weight +
                   std::int64_t{pattern.minus_twice[k]} * sum.places;

@@ -106,6 +106,7 @@ inline double RateAwareEncoder::try_placement(int outliers, int code, bool negat
   const fp8_e4m3 scale{static_cast<std::uint8_t>(negative ? code | 0x80 : code)};
   if (!place(outliers, scale)) return kNothing;
   sum_up();
+  measure_rooms();
   const int rung = start_rung();
   if (group_.weighted) {
     for (int pair = 0; pair < tables_.pairs(); ++pair) {
@@ -114,31 +115,42 @@ inline double RateAwareEncoder::try_placement(int outliers, int code, bool negat
   } else {
     score_(tables_, *plain_, rung, costs_.data());
   }
-  // The pairs of the lowest bounds, in order; equal ones by index.
-  const int wanted = width_.fitted > 0 ? std::min(width_.fitted, kMostFitted) : kMostFitted;
-  std::array<std::pair<std::int64_t, int>, kMostFitted + 1> lowest{};
-  int size = 0;
-  for (int pair = 0; pair < tables_.pairs(); ++pair) {
-    const std::int64_t bound = bound_of(costs_[static_cast<std::size_t>(pair)], pair, rung);
-    if (size == wanted && bound >= lowest[static_cast<std::size_t>(size - 1)].first) continue;
-    int at = size;
-    for (; at > 0 && bound < lowest[static_cast<std::size_t>(at - 1)].first; --at) {
-      lowest[static_cast<std::size_t>(at)] = lowest[static_cast<std::size_t>(at - 1)];
-    }
-    lowest[static_cast<std::size_t>(at)] = {bound, pair};
-    size = std::min(size + 1, wanted);
-  }
+  const int listed = shortlist(rung);
   double error = kNothing;
-  for (int i = 0; i < size; ++i) {
-    const int pair = lowest[static_cast<std::size_t>(i)].second;
+  for (int i = 0; i < listed; ++i) {
+    const int pair = lowest_[static_cast<std::size_t>(i)].second;
     error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
   }
   for (int pair = 0; width_.fitted == 0 && pair < tables_.pairs(); ++pair) {
     const std::int64_t bound = bound_of(costs_[static_cast<std::size_t>(pair)], pair, rung);
-    if (bound < lowest[static_cast<std::size_t>(size - 1)].first) continue;  // done above
+    if (bound < lowest_[static_cast<std::size_t>(listed - 1)].first) continue;  // done above
     error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
   }
   return error;
+}
+
+/// Puts the pairs of the lowest bounds into lowest_, in order, equal ones by index. Returns how
+/// many.
+inline int RateAwareEncoder::shortlist(int rung) {
+  const int wanted = width_.fitted > 0 ? std::min(width_.fitted, kMostFitted) : kMostFitted;
+  const int codebooks = tables_.codebooks();
+  const std::int64_t lambda = lambda_of(rung);
+  int size = 0;
+  std::int64_t worst = std::numeric_limits<std::int64_t>::max();
+  for (int pair = 0, h = 0; pair < tables_.pairs(); ++pair, h = h + 1 < codebooks ? h + 1 : 0) {
+    const Cost& cost = costs_[static_cast<std::size_t>(pair)];
+    const std::int64_t bound = placement_.fixed_error + cost.error +
+                               lambda * (cost.bits - rooms_[static_cast<std::size_t>(h)]);
+    if (bound >= worst) continue;
+    int at = size;
+    for (; at > 0 && bound < lowest_[static_cast<std::size_t>(at - 1)].first; --at) {
+      lowest_[static_cast<std::size_t>(at)] = lowest_[static_cast<std::size_t>(at - 1)];
+    }
+    lowest_[static_cast<std::size_t>(at)] = {bound, pair};
+    size = std::min(size + 1, wanted);
+    if (size == wanted) worst = lowest_[static_cast<std::size_t>(size - 1)].first;
+  }
+  return size;
 }
 
 /// Computes the places of the values under a scale; false when it is out of range.
@@ -149,18 +161,21 @@ inline bool RateAwareEncoder::place(int outliers, fp8_e4m3 scale) {
   const float m = placement_.m;
   if (m == 0.0f) return false;
   placement_.squared_place = static_cast<double>(m) * static_cast<double>(m);
+  std::int64_t squares = 0;
+  for (int i = 0; i < group_.count; ++i) {
+    const std::int64_t t = detail::place_of(group_.values[i], m);
+    placement_.place[static_cast<std::size_t>(i)] = static_cast<std::int16_t>(t);
+    squares += group_.weight[static_cast<std::size_t>(i)] * (t * t);
+  }
   placement_.is_outlier.fill(false);
   for (int i = 0; i < outliers; ++i) {
-    placement_.is_outlier[group_.by_magnitude[static_cast<std::size_t>(i)]] = true;
+    const std::size_t e = group_.by_magnitude[static_cast<std::size_t>(i)];
+    const std::int64_t t = placement_.place[e];
+    const std::int64_t off = outlier_error(static_cast<int>(e));
+    placement_.is_outlier[e] = true;
+    squares += group_.weight[e] * (off * off - t * t);
   }
-  placement_.fixed_error = 0;
-  for (int i = 0; i < group_.count; ++i) {
-    const auto e = static_cast<std::size_t>(i);
-    const std::int16_t t = detail::place_of(group_.values[i], m);
-    placement_.place[e] = t;
-    const std::int64_t off = placement_.is_outlier[e] ? outlier_error(i) : t;
-    placement_.fixed_error += group_.weight[e] * (off * off);
-  }
+  placement_.fixed_error = squares;
   return true;
 }
 
@@ -222,11 +237,17 @@ inline int RateAwareEncoder::start_rung() const {
 }
 
 /// Bits that the codes of values may take, outliers and padding aside.
-inline std::int64_t RateAwareEncoder::room(int pair) const {
-  const CodebookSteps& codebook = tables_.codebook(pair % tables_.codebooks());
+inline void RateAwareEncoder::measure_rooms() {
   const int others = kGroup - group_.count + placement_.outliers;
-  return kBlockBits - tables_.header_bits() - kOutlierBits * placement_.outliers -
-         others * codebook.length[codebook.shortest];
+  const int left = kBlockBits - tables_.header_bits() - kOutlierBits * placement_.outliers;
+  for (int h = 0; h < tables_.codebooks(); ++h) {
+    const CodebookSteps& codebook = tables_.codebook(h);
+    rooms_[static_cast<std::size_t>(h)] = left - others * codebook.length[codebook.shortest];
+  }
+}
+
+inline std::int64_t RateAwareEncoder::room(int pair) const {
+  return rooms_[static_cast<std::size_t>(pair % tables_.codebooks())];
 }
 
 inline std::int64_t RateAwareEncoder::lambda_of(int rung) const {
@@ -329,6 +350,7 @@ inline Cost RateAwareEncoder::assign(int pair, int rung, std::uint8_t* symbols) 
 /// Carries a candidate through to symbols and outliers. Returns its squared error.
 inline double RateAwareEncoder::finish(const detail::Candidate& candidate, Fields& out) {
   place(candidate.outliers, candidate.scale);
+  measure_rooms();
   const int pair = candidate.pair;
   out = Fields{};
   out.pattern = pair / tables_.codebooks();

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+// The AVX2 path of the H4 and A8 encoders. Divisions, products and sums are the reference's, one
+// by one; what is parallel here is independent there.
+#include "encode/h4_kernels.hpp"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "ecco/a8.hpp"
+
+#include "isa/target_avx2_begin.hpp"
+
+namespace ecco {
+namespace {
+
+// |x|, and NaN -> 0, infinity -> largest finite.
+inline __m256 magnitude(__m256 x) noexcept { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+inline __m256 negated(__m256 x) noexcept { return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f)); }
+inline __m256 finite(__m256 x) noexcept {
+  const __m256 most = _mm256_set1_ps(std::numeric_limits<float>::max());
+  const __m256 number = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+  return _mm256_max_ps(_mm256_min_ps(number, most), negated(most));
+}
+
+inline float horizontal_max(__m256 x) noexcept {
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+// Error and bits of one pair in eight lanes each.
+struct PairSums {
+  __m256i error;
+  __m256i bits;
+};
+
+inline PairSums sum_pair(const h4::PlainSums& sums, const h4::PatternSteps& pattern,
+                         const h4::CodebookSteps& codebook, const h4::Thresholds& bins) noexcept {
+  PairSums out{_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (std::size_t half = 0; half < 16; half += 8) {
+    const auto load = [&](const std::int32_t* from) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + half));
+    };
+    const __m256i at = _mm256_cvtepi16_epi32(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(bins.data() + half)));
+    const __m256i sum = _mm256_i32gather_epi32(sums.data(), at, 4);
+    const __m256i count = _mm256_and_si256(sum, _mm256_set1_epi32(255));
+    const __m256i places = _mm256_srai_epi32(sum, 8);
+    out.error = _mm256_add_epi32(
+        out.error, _mm256_add_epi32(_mm256_mullo_epi32(load(pattern.square_step.data()), count),
+                                    _mm256_mullo_epi32(load(pattern.minus_twice.data()), places)));
+    // Both factors fit 16 bits, so one product of pairs is their product.
+    out.bits =
+        _mm256_add_epi32(out.bits, _mm256_madd_epi16(load(codebook.length_step.data()), count));
+  }
+  return out;
+}
+
+void score_pairs_avx2(const h4::RateTables& tables, const h4::PlainSums& sums, int rung,
+                      h4::Cost* out) {
+  const int codebooks = tables.codebooks();
+  int pair = 0;
+  for (int p = 0; p < tables.patterns(); ++p) {
+    for (int h = 0; h < codebooks; ++h, ++pair) {
+      const PairSums cost =
+          sum_pair(sums, tables.pattern(p), tables.codebook(h), tables.thresholds(pair, rung));
+      const __m256i two = _mm256_hadd_epi32(cost.error, cost.bits);  // e e b b, per 128 bits
+      const __m256i one = _mm256_hadd_epi32(two, two);               // e b e b
+      const __m128i both =
+          _mm_add_epi32(_mm256_castsi256_si128(one), _mm256_extracti128_si256(one, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + pair), _mm_cvtepi32_epi64(both));
+    }
+  }
+}
+
+// ---- KV mode ----
+
+// A group on its way.
+struct KvGroup {
+  alignas(32) float values[kGroup];
+  alignas(32) float quotients[kGroup];
+  alignas(32) std::int32_t order[kGroup];  // bits of the magnitudes; -1 once visited
+  alignas(32) std::uint8_t symbols[kGroup];
+};
+
+// Index of the first element whose key is the largest.
+inline int first_largest(const std::int32_t* keys) noexcept {
+  const auto at = [&](int i) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(keys + i));
+  };
+  __m256i most = at(0);
+  for (int i = 8; i < kGroup; i += 8) most = _mm256_max_epi32(most, at(i));
+  most = _mm256_max_epi32(most, _mm256_permute2x128_si256(most, most, 1));
+  most = _mm256_max_epi32(most, _mm256_shuffle_epi32(most, 0x4e));
+  most = _mm256_max_epi32(most, _mm256_shuffle_epi32(most, 0xb1));
+  for (int i = 0;; i += 8) {
+    const int equal = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(at(i), most)));
+    if (equal != 0) return i + std::countr_zero(static_cast<unsigned>(equal));
+  }
+}
+
+inline int choose_pattern(const KvTables& tables, float least, float greatest) noexcept {
+  alignas(32) float distance[kMaxPatterns];
+  const std::size_t patterns = tables.patterns.size();
+  for (std::size_t p = 0; p < patterns; p += 8) {
+    const __m256 low =
+        _mm256_sub_ps(_mm256_loadu_ps(tables.lowest.data() + p), _mm256_set1_ps(least));
+    const __m256 high =
+        _mm256_sub_ps(_mm256_loadu_ps(tables.highest.data() + p), _mm256_set1_ps(greatest));
+    _mm256_store_ps(distance + p,
+                    _mm256_add_ps(_mm256_mul_ps(low, low), _mm256_mul_ps(high, high)));
+  }
+  std::size_t best = 0;
+  for (std::size_t p = 1; p < patterns; ++p) {
+    if (distance[p] < distance[best]) best = p;
+  }
+  return static_cast<int>(best);
+}
+
+// Number of boundaries below each of eight quotients.
+inline __m256i count_boundaries(__m256 quotients, const KvTables::Pattern& pattern) noexcept {
+  __m256i count = _mm256_setzero_si256();
+  for (std::size_t k = 0; k + 1 < h4::kCentroids; ++k) {
+    const __m256 above =
+        _mm256_cmp_ps(quotients, _mm256_broadcast_ss(&pattern.boundary[k]), _CMP_GT_OQ);
+    count = _mm256_sub_epi32(count, _mm256_castps_si256(above));
+  }
+  return count;
+}
+
+// Symbols of 32 quotients, in order.
+inline __m256i symbols_of(const float* quotients, const KvTables::Pattern& pattern) noexcept {
+  const auto at = [&](int i) { return count_boundaries(_mm256_load_ps(quotients + i), pattern); };
+  const __m256i low = _mm256_packs_epi32(at(0), at(8));
+  const __m256i high = _mm256_packs_epi32(at(16), at(24));
+  const __m256i mixed = _mm256_packs_epi16(low, high);  // dwords 0 2 4 6 | 1 3 5 7
+  const __m256i counts =
+      _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  const __m256i symbol = _mm256_broadcastsi128_si256(
+      _mm_load_si128(reinterpret_cast<const __m128i*>(pattern.symbol.data())));
+  return _mm256_shuffle_epi8(symbol, counts);
+}
+
+inline int count_bits(const std::uint8_t* symbols, const KvTables::Codebook& codebook) noexcept {
+  const __m256i lengths = _mm256_broadcastsi128_si256(
+      _mm_load_si128(reinterpret_cast<const __m128i*>(codebook.length.data())));
+  __m256i sum = _mm256_setzero_si256();
+  for (int e = 0; e < kGroup; e += 32) {
+    const __m256i some = _mm256_load_si256(reinterpret_cast<const __m256i*>(symbols + e));
+    sum = _mm256_add_epi64(
+        sum, _mm256_sad_epu8(_mm256_shuffle_epi8(lengths, some), _mm256_setzero_si256()));
+  }
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  return static_cast<int>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
+}
+
+// Appends bits, least significant first, 32 at a time.
+class BitWriter {
+ public:
+  explicit BitWriter(std::uint8_t* out) noexcept : out_(out) {}
+  void put(std::uint64_t bits, int count) noexcept {
+    held_ |= bits << size_;
+    size_ += count;
+    if (size_ < 32) return;
+    const auto word = static_cast<std::uint32_t>(held_);
+    std::memcpy(out_, &word, sizeof(word));
+    out_ += sizeof(word);
+    held_ >>= 32;
+    size_ -= 32;
+  }
+  // Zeros up to the end of the block.
+  void finish(const std::uint8_t* end) noexcept {
+    while (out_ < end) put(0, 32 - size_);
+  }
+
+ private:
+  std::uint8_t* out_;
+  std::uint64_t held_ = 0;
+  int size_ = 0;
+};
+
+// As h4::pad_with_outliers; writes the outliers.
+inline void write_outliers(KvGroup& group, const std::int8_t* centroids, int largest,
+                           fp8_e4m3 scale, float tensor_scale, int slots,
+                           BitWriter& writer) noexcept {
+  const float m = tensor_scale * to_float(scale);
+  const auto put = [&](unsigned position, fp8_e4m3 value) {
+    writer.put(position | static_cast<unsigned>(value.bits) << 7, h4::kOutlierBits);
+  };
+  int written = 0;
+  unsigned filler_position = static_cast<unsigned>(largest);
+  fp8_e4m3 filler = scale;
+  for (int visited = 0, e = largest; written < slots; ++visited) {
+    const float value = group.values[e];
+    const int numerator = h4::symbol_numerator(centroids, group.symbols[e]);
+    const float decoded = m * (static_cast<float>(numerator) * 0x1p-7f);
+    const fp8_e4m3 code = to_fp8_e4m3(value / tensor_scale);
+    if (h4::distance(value, tensor_scale * to_float(code)) < h4::distance(value, decoded)) {
+      if (written == 0) {
+        filler_position = static_cast<unsigned>(e);
+        filler = code;
+      }
+      put(static_cast<unsigned>(e), code);
+      ++written;
+    }
+    if (visited == kGroup - 1) break;
+    group.order[e] = -1;
+    e = first_largest(group.order);
+  }
+  for (; written < slots; ++written) put(filler_position, filler);
+}
+
+void encode_kv_avx2(const KvTables& tables, const float* values, int count, float tensor_scale,
+                    std::uint8_t* block) noexcept {
+  if (count != kGroup) {
+    h4::encode_kv(values, count, tables.view(), tensor_scale, block);
+    return;
+  }
+  KvGroup group;
+  for (int e = 0; e < kGroup; e += 8) {
+    const __m256 x = finite(_mm256_loadu_ps(values + e));
+    _mm256_store_ps(group.values + e, x);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(group.order + e),
+                       _mm256_castps_si256(magnitude(x)));
+  }
+  const int largest = first_largest(group.order);
+  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
+  if ((scale.bits & 0x7fu) == 0) {
+    std::memset(block, 0, h4::kBlockBits / 8);
+    return;
+  }
+  const float m = tensor_scale * to_float(scale);
+  // The extremes of the others: in the largest one's place stands a copy of its neighbour.
+  const float neighbour = group.values[largest ^ 1];
+  const float kept = group.values[largest];
+  group.values[largest] = neighbour;
+  __m256 low = _mm256_set1_ps(std::numeric_limits<float>::infinity());
+  __m256 minus_high = low;
+  for (int e = 0; e < kGroup; e += 8) {
+    const __m256 quotient = _mm256_div_ps(_mm256_load_ps(group.values + e), _mm256_set1_ps(m));
+    _mm256_store_ps(group.quotients + e, quotient);
+    low = _mm256_min_ps(low, quotient);
+    minus_high = _mm256_min_ps(minus_high, negated(quotient));
+  }
+  group.values[largest] = kept;
+  const int pattern =
+      choose_pattern(tables, -horizontal_max(negated(low)), horizontal_max(negated(minus_high)));
+  const KvTables::Pattern& prepared = tables.patterns[static_cast<std::size_t>(pattern)];
+  for (int e = 0; e < kGroup; e += 32) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(group.symbols + e),
+                       symbols_of(group.quotients + e, prepared));
+  }
+  group.symbols[largest] = h4::kMaxSymbol;
+
+  std::size_t codebook = 0;
+  int bits = count_bits(group.symbols, tables.codebooks[0]);
+  for (std::size_t h = 1; h < tables.codebooks.size(); ++h) {
+    const int others = count_bits(group.symbols, tables.codebooks[h]);
+    if (others < bits) {
+      bits = others;
+      codebook = h;
+    }
+  }
+  const h4::TableView view = tables.view();
+  const int slots = h4::outlier_slots(view.header_bits() + bits);
+  if (slots < 0) {  // the codes are clipped
+    h4::Fields fields{};
+    fields.codebook = static_cast<int>(codebook);
+    fields.pattern = pattern;
+    fields.scale = scale;
+    std::memcpy(fields.symbols, group.symbols, kGroup);
+    h4::pack(fields, view, block);
+    return;
+  }
+  const int codebook_bits = h4::index_bits(view.codebooks);
+  BitWriter writer(block);
+  writer.put(codebook | static_cast<unsigned>(pattern) << codebook_bits |
+                 static_cast<unsigned>(scale.bits) << (view.header_bits() - 8),
+             view.header_bits());
+  const std::array<std::uint32_t, 256>& two_codes = tables.codebooks[codebook].two_codes;
+  for (int e = 0; e < kGroup; e += 2) {
+    const unsigned symbols = group.symbols[e] + 16u * group.symbols[e + 1];
+    const std::uint32_t codes = two_codes[symbols];
+    writer.put(codes & 0xffffu, static_cast<int>(codes >> 16));
+  }
+  write_outliers(group, view.pattern(pattern), largest, scale, tensor_scale, slots, writer);
+  writer.finish(block + h4::kBlockBits / 8);
+}
+
+// ---- A8 ----
+
+// a8::detail::least_scale_code from a guess that is right but for rounding.
+inline int scale_code(float tensor_scale, float plain, float carrier) noexcept {
+  if (plain == 0.0f && carrier == 0.0f) return 0;
+  const float need = std::max(plain / 127.5f, carrier / 128.0f) / tensor_scale;
+  const auto place = static_cast<std::int64_t>(float_bits(need)) - (std::int64_t{103} << 23);
+  const auto guess = static_cast<int>(std::clamp<std::int64_t>(place >> 20, 1, 254));
+  const auto fits = [&](int code) { return a8::detail::fits(code, tensor_scale, plain, carrier); };
+  if (fits(guess)) {
+    if (guess == 1 || !fits(guess - 1)) return guess;
+  } else if (fits(guess + 1)) {
+    return guess + 1;
+  }
+  return a8::detail::least_scale_code(tensor_scale, plain, carrier);
+}
+
+// Eight quotients within +-127 to integers; the last lane, a carrier, to an odd one.
+inline __m256i round_eight(__m256 quotients) noexcept {
+  const __m256i even = _mm256_cvtps_epi32(quotients);
+  const __m256 half = _mm256_mul_ps(magnitude(quotients), _mm256_set1_ps(0.5f));
+  const __m256i floor = _mm256_cvttps_epi32(half);
+  const __m256i tie = _mm256_and_si256(
+      _mm256_castps_si256(_mm256_cmp_ps(_mm256_cvtepi32_ps(floor), half, _CMP_EQ_OQ)),
+      _mm256_cmpgt_epi32(floor, _mm256_setzero_si256()));
+  // 2 floor + 1, or 2 floor - 1 at ties; then the sign: (x ^ s) - s.
+  const __m256i odd =
+      _mm256_add_epi32(_mm256_add_epi32(floor, floor),
+                       _mm256_add_epi32(_mm256_set1_epi32(1), _mm256_add_epi32(tie, tie)));
+  const __m256i sign =
+      _mm256_castps_si256(_mm256_cmp_ps(quotients, _mm256_setzero_ps(), _CMP_LT_OQ));
+  const __m256i signed_odd = _mm256_sub_epi32(_mm256_xor_si256(odd, sign), sign);
+  return _mm256_blend_epi32(even, signed_odd, 0x80);
+}
+
+inline void encode_a8_block(const float* values, float tensor_scale, std::uint8_t* out) noexcept {
+  __m256 x[8];
+  __m256 most = _mm256_setzero_ps();
+  for (int i = 0; i < 8; ++i) {
+    x[i] = finite(_mm256_loadu_ps(values + 8 * i));
+    most = _mm256_max_ps(most, magnitude(x[i]));
+  }
+  const float plain = horizontal_max(_mm256_blend_ps(most, _mm256_setzero_ps(), 0x80));
+  const float carrier = _mm_cvtss_f32(_mm_permute_ps(_mm256_extractf128_ps(most, 1), 0xff));
+  const int code = scale_code(tensor_scale, plain, carrier);
+  if (code == 0) {
+    std::memset(out, 0, a8::kValues);
+    return;
+  }
+  const __m256 factor =
+      _mm256_set1_ps(tensor_scale * e5m3_to_float(static_cast<std::uint8_t>(code)));
+  const __m256 limit = _mm256_set1_ps(127.0f);
+  __m256i q[8];
+  for (int i = 0; i < 8; ++i) {
+    const __m256 quotient = _mm256_div_ps(x[i], factor);
+    q[i] = round_eight(_mm256_max_ps(_mm256_min_ps(quotient, limit), negated(limit)));
+  }
+  for (int i = 0; i < 8; i += 4) {
+    const __m256i mixed = _mm256_packs_epi16(_mm256_packs_epi32(q[i], q[i + 1]),
+                                             _mm256_packs_epi32(q[i + 2], q[i + 3]));
+    const __m256i bytes =
+        _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    // Lane l of the four quadwords takes bit i + l of the code as its bit 56.
+    const __m256i bit = _mm256_slli_epi64(
+        _mm256_srlv_epi64(_mm256_set1_epi64x(code), _mm256_setr_epi64x(i, i + 1, i + 2, i + 3)),
+        63);
+    const __m256i carrier_bit = _mm256_set1_epi64x(std::int64_t{1} << 56);
+    const __m256i marked =
+        _mm256_or_si256(_mm256_andnot_si256(carrier_bit, bytes), _mm256_srli_epi64(bit, 7));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 8 * i), marked);
+  }
+}
+
+void encode_a8_avx2(const float* values, std::size_t blocks, float tensor_scale,
+                    std::uint8_t* out) noexcept {
+  for (std::size_t b = 0; b < blocks; ++b) {
+    encode_a8_block(values + b * a8::kValues, tensor_scale, out + b * a8::kValues);
+  }
+}
+
+}  // namespace
+
+H4EncodeKernels avx2_h4_encode_kernels() noexcept {
+  return {score_pairs_avx2, encode_kv_avx2, encode_a8_avx2};
+}
+
+}  // namespace ecco
+
+#include "isa/target_avx2_end.hpp"
+
+#endif
