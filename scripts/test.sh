@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The whole suite on a Debian 12 machine with root, git and bash: installs what is missing, builds,
+# checks the sources, runs the tests under sanitizers, the fuzzers, and last the full suite.
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# Formatting, line lengths, licence lines.
+check_sources() {
+  local failed=0 files file
+  mapfile -t files < <(find bench examples include src tests tools -name '*.?pp' | sort)
+  clang-format-14 --dry-run -Werror "${files[@]}" || failed=1
+  for file in "${files[@]}" scripts/*.sh docs/*.py tests/golden/*.py; do
+    head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' ||
+      { echo "$file: no SPDX line"; failed=1; }
+  done
+  grep -nE '^.{101,}$' "${files[@]}" docs/*.md README.md scripts/*.sh CMakeLists.txt && failed=1
+  shellcheck scripts/*.sh tests/package/*.sh .ci/run || failed=1
+  return $failed
+}
+
+# build PRESET [OPTION...]: configures and builds one preset.
+build() {
+  local preset=$1
+  shift
+  step "Configure $preset" cmake --preset "$preset" "$@"
+  step "Build $preset" cmake --build "build/$preset" -j "$jobs"
+}
+
+# shellcheck disable=SC2086  # lists of words
+install_missing $build_packages $test_packages
+step "Check the sources" check_sources
+build dev
+build asan
+step "Test asan" ctest --test-dir build/asan -j "$jobs" --output-on-failure
+build fuzz
+step "Test fuzz" ctest --test-dir build/fuzz -j "$jobs" --output-on-failure
+echo "Everything (after $((SECONDS - started)) s):"
+ctest --test-dir build/dev -j "$jobs" --output-on-failure < /dev/null

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# usage: run.sh TEST SOURCE_DIR BUILD_DIR WORK_DIR
+# The tests are the functions below; each works in a folder of its own, made anew.
+set -euo pipefail
+test=$1 source=$2 build=$3 work=$4/$1
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# configure FOLDER OPTION...: the consumer examples/embed, without optimisation.
+configure() {
+  local folder=$1
+  shift
+  cmake -S "$source/examples/embed" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_COMPILER_LAUNCHER="$LAUNCHER" "$@"
+}
+
+run_consumers() {
+  cmake --build "$1"
+  "$1/library" | grep 'y\[0\] = .* at 4 bits per weight' || fail "library printed something else"
+  "$1/headers_only" | grep 'y\[0\] = ' || fail "headers_only printed something else"
+}
+
+# find_package on the installed build, which is static.
+static_library() {
+  cmake --install "$build" --prefix "$work/prefix" > install.log
+  [ -f "$(echo prefix/lib*/libecco.a prefix/lib/*/libecco.a | tr ' ' '\n' |
+    grep -v '\*' | head -n 1)" ] || fail "no libecco.a was installed"
+  configure consumer -DCMAKE_PREFIX_PATH="$work/prefix"
+  run_consumers consumer
+  nm -u consumer/headers_only | c++filt | grep ' ecco::' && fail "headers_only needs the library"
+  return 0
+}
+
+# add_subdirectory with a shared library, installed from there, then find_package on that.
+shared_library() {
+  configure embedded -DECCO_SOURCE_DIR="$source" -DBUILD_SHARED_LIBS=ON -DECCO_INSTALL=ON
+  run_consumers embedded
+  cmake --install embedded --prefix "$work/prefix" > install.log
+  configure consumer -DCMAKE_PREFIX_PATH="$work/prefix"
+  run_consumers consumer
+
+  local library leaked
+  library=$(find prefix -name 'libecco.so.*.*.*')
+  [ -n "$library" ] || fail "no versioned library was installed"
+  readelf -d "$library" | grep -E 'SONAME.*\[libecco\.so\.[0-9]+\.[0-9]+\]' || fail "no soname"
+  readelf -d consumer/library | grep -E 'NEEDED.*\[libecco\.so\.[0-9]+\.[0-9]+\]' ||
+    fail "the consumer does not need the soname"
+  nm -D --defined-only "$library" | c++filt > symbols
+  grep -q ' ecco::gemv(' symbols || fail "ecco::gemv is not exported"
+  leaked=$(cut -d ' ' -f 3- symbols | grep -vE '^(ecco::|(vtable|typeinfo|typeinfo name) for ecco::)' || true)
+  [ -z "$leaked" ] || fail "symbols that are not ecco's are exported: $leaked"
+}
+
+# headers_alone COMPILER: each public header is the whole of a source, without a warning.
+headers_alone() {
+  local header
+  for header in "$source"/include/ecco/*.hpp; do
+    echo "#include \"ecco/$(basename "$header")\"" > "$(basename "$header" .hpp).cpp"
+  done
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  printf '%s\n' ./*.cpp | xargs -P "$(nproc)" -I '{}' "$1" -std=c++20 -fsyntax-only -I \
+    "$source/include" -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror '{}'
+}
+headers_alone_gcc() { headers_alone g++; }
+headers_alone_clang() { headers_alone clang++-14; }
+
+# try_compile NAME: code on standard input, status of the compiler, its messages in NAME.log.
+try_compile() {
+  { printf '#include "ecco/ecco.hpp"\n'; cat; } > "$1.cpp"
+  "$CXX" -std=c++20 -fsyntax-only -Wall -Werror -I "$source/include" "$1.cpp" 2> "$1.log"
+}
+refuse() {
+  ! try_compile "$1" || fail "$1 compiles"
+  grep -q "$2" "$1.log" || fail "$1 does not compile, but not for the reason '$2': $(cat "$1.log")"
+}
+
+must_not_compile() {
+  try_compile control <<< 'ecco::Status f(const ecco::TensorView& t, std::span<float> y) {
+    return ecco::gemv(t, std::span<const float>(y), y); }' || fail "$(cat control.log)"
+  refuse ignored_status 'nodiscard\|unused-result' <<< 'void f(const ecco::TensorView& t,
+    std::span<float> y) { ecco::gemv(t, std::span<const float>(y), y); }'
+  refuse unchecked_view 'private' <<< 'ecco::TensorView view;'
+  refuse constant_output 'const' <<< 'ecco::Status f(const ecco::TensorView& t,
+    std::span<const float> y) { return ecco::gemv(t, y, y); }'
+  refuse implicit_code 'conver\|could not' <<< 'int f(ecco::Status s) { return s; }'
+}
+
+"$test"
