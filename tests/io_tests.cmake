@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Files: reading, writing, corrupt ones.
+find_package(nlohmann_json REQUIRED)
 ecco_test(safetensors_test unit nlohmann_json::nlohmann_json)
 ecco_test(model_test unit nlohmann_json::nlohmann_json)
 ecco_test(model_corrupt_test unit nlohmann_json::nlohmann_json)
