@@ -90,6 +90,7 @@ PatternTable train(std::span<const float> values, const FitOptions& options,
   fit::Trainer trainer = started
                              ? fit::Trainer(options.codec, options.start.centroids, options.seed)
                              : fit::Trainer(options.codec, options.patterns, options.seed);
+  if (started) trainer.add_probes();
   const std::size_t blocks = values.size() / kGroup;
   const std::size_t batches = (blocks + options.batch_blocks - 1) / options.batch_blocks;
   for (int round = 0; round < options.rounds; ++round) {

@@ -91,6 +91,25 @@ Trainer::Trainer(Codec codec, std::span<const std::int8_t> table, std::uint64_t 
   }
 }
 
+void Trainer::add_probes() {
+  const double step = 2.0 * kMaxCentroid / static_cast<double>(width_ - 1);
+  Pattern up;    // most probable at the lower end
+  Pattern down;  // ... at the upper end
+  Pattern ends;  // ... at both: each class covers its share of the arcsine distribution
+  const double cuts[] = {1.0, 0.7071, 0.3827, 0.1951, 0.0975, 0.0};
+  const auto per_class = width_ / kClasses;
+  for (std::size_t u = 0; u < width_; ++u) {
+    up.centroid[u] = step * static_cast<double>(u) - kMaxCentroid;
+    down.centroid[u] = -up.centroid[u];
+    const std::size_t level = u / per_class;
+    const double depth = (static_cast<double>(u % per_class / 2) + 0.5) * 2.0 /
+                         static_cast<double>(std::max<std::size_t>(per_class, 2));
+    const double x = cuts[level] + depth * (cuts[level + 1] - cuts[level]);
+    ends.centroid[u] = u % 2 == 0 ? kMaxCentroid * x : -kMaxCentroid * x;
+  }
+  patterns_.insert(patterns_.end(), {up, down, ends});
+}
+
 double Trainer::step(std::span<const float> values, std::span<const float> importance,
                      const Round& round, const ParallelFor& parallel) {
   const std::vector<PreparedPattern> prepared = prepare(codec_, table(), parallel);

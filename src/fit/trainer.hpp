@@ -50,6 +50,10 @@ class Trainer {
   /// Starts from a table.
   Trainer(Codec codec, std::span<const std::int8_t> table, std::uint64_t seed);
 
+  /// Adds patterns for values that are not bell-shaped, for the next round to try: their most
+  /// probable centroids lie at one end, or at both.
+  void add_probes();
+
   /// One iteration: searches the values, renews every pattern. Returns the mean relative squared
   /// error of the blocks, before the renewal.
   double step(std::span<const float> values, std::span<const float> importance, const Round& round,
