@@ -49,7 +49,7 @@ Status check_index(const Model::Impl& model) {
   if (found == model.files.weight_map.size()) return {};
   for (const auto& [tensor, name] : model.files.weight_map) {
     const auto shard = std::find_if(model.shards.begin(), model.shards.end(),
-                                    [&](const Shard& s) { return s.name == name; });
+                                    [&wanted = name](const Shard& s) { return s.name == wanted; });
     if (shard->container.header.find(tensor) == nullptr) {
       return prefixed(subject, corrupt_tensor(tensor, fmt::format("missing from the shard {}",
                                                                   shown_name(name))));
