@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "ecco/isa.hpp"
@@ -268,7 +270,11 @@ CLI::App* add_generate(CLI::App& program, Arguments& arguments) {
   app->add_option("--temperature", arguments.temperature,
                   "0 takes the most probable token each time (default 0.8)")
       ->type_name("T")
-      ->check(CLI::Range(0.0, 100.0).description(""));
+      ->check(CLI::Range(0.0, 100.0).description(""))
+      ->check(
+          [](const std::string& text) {  // every comparison with NaN is false: it passes a range
+            return std::isnan(std::strtod(text.c_str(), nullptr)) ? "not a number" : "";
+          });
   app->add_option("--seed", arguments.seed, "The same seed draws the same text (default 0)")
       ->type_name("S");
   app->footer(fmt::format(R"(Example:

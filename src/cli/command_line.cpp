@@ -84,7 +84,8 @@ void add_regex(CLI::App* app, const std::string& option, std::string* target,
 }
 
 void add_threads(CLI::App* app, int* threads) {
-  app->add_option("--threads", *threads, "Threads to use; by default as many as the process may")
+  app->add_option("--threads", *threads,
+                  "Threads, 1 to 1024 (default: as many as there are processors)")
       ->type_name("N")
       ->check(CLI::Range(1, kMaxThreads).description(""));
 }
@@ -107,17 +108,17 @@ CLI::App* add_command(CLI::App& program, const std::string& name, const std::str
 }
 
 void add_compress(CLI::App& program, CompressArguments& arguments) {
-  CLI::App* app = add_command(
-      program, "compress",
-      "Compresses a model: F16, BF16 and F32 tensors of rank 2 and above become fixed-size "
-      "blocks,\nall others are carried unchanged.",
-      R"(  ecco compress model.safetensors -o model.p4.safetensors
+  CLI::App* app = add_command(program, "compress", "Compresses a model to fixed-size blocks.",
+                              R"(  ecco compress model.safetensors -o model.p4.safetensors
   ecco compress llama/ -o llama-p3/ --codec p3 --effort best
   ecco compress llama/ -o llama-p4/ --exclude 'lm_head|embed' --importance stats.safetensors
   ecco compress llama/ --dry-run             what would become of each tensor
 
---include and --exclude are ECMAScript regular expressions that may match anywhere in a
-tensor's name. A tensor with NaN or infinity is an error: --exclude it to carry it as it is.
+F16, BF16 and F32 tensors of rank 2 and above are compressed where that at least halves them;
+all others are carried unchanged. --include and --exclude are ECMAScript regular expressions
+that may match anywhere in a tensor's name; --exclude wins. A tensor with NaN or infinity is
+an error: --exclude it to carry it as it is. Against best, fast has 4 % and default 1 % more
+error; best takes ten times as long as default.
 Ctrl-C ends the run without a trace of OUT.
 
 --json prints one object: file, output, codec, effort, table, threads, dry_run,
@@ -125,24 +126,22 @@ source_bytes, stored_bytes (in a dry run without headers), ratio, bits_per_weigh
 nothing is compressed), seconds, values_per_second, and tensors: name, shape, dtype, codec
 (null: carried), reason, included, source_bytes, stored_bytes.)");
   add_file(app, "IN", &arguments.in,
-           "A .safetensors file, a .safetensors.index.json, or a model directory");
+           "A .safetensors file, an index of shards, or a model directory");
   add_out(app, &arguments.out);
   add_choice(app, "--codec", &arguments.codec, kCodecs, "Bits per weight: 2 to 5 (default p4)");
   add_choice(app, "--effort", &arguments.effort, kEfforts,
-             "How hard to search: best is ten times slower than default for 1 % less error");
+             "How hard to search (default: default)");
   app->add_option("--importance", arguments.importance,
-                  "F32 vectors under the names of the tensors: the importance of each column, "
-                  "such as the mean square of its input")
+                  "F32 vectors under the tensors' names: weights of the columns")
       ->type_name("FILE");
   add_regex(app, "--include", &arguments.include, "Compress only tensors with such names");
   add_regex(app, "--exclude", &arguments.exclude, "Carry tensors with such names");
   add_choice(app, "--table", &arguments.table, kTables,
-             "Built-in pattern table, or one trained for each tensor or for the whole model "
-             "(default standard)");
+             "Patterns: built in, or trained on tensor or model (default standard)");
   add_threads(app, &arguments.threads);
   app->add_flag("--force", arguments.force, "Overwrite OUT if it exists");
   app->add_flag("--dry-run", arguments.dry_run,
-                "List what would become of each tensor and write nothing; needs no OUT");
+                "List what would become of each tensor; write nothing");
   app->add_flag("--json", arguments.json, "Print the report as JSON");
   app->final_callback([&arguments] {
     if (arguments.out.empty() && !arguments.dry_run) throw CLI::RequiredError("-o OUT");
@@ -151,28 +150,26 @@ nothing is compressed), seconds, values_per_second, and tensors: name, shape, dt
 
 void add_decompress(CLI::App& program, DecompressArguments& arguments) {
   CLI::App* app = add_command(program, "decompress",
-                              "Writes the values of a compressed model as plain safetensors; "
-                              "checksums are checked.",
+                              "Writes a compressed model as plain safetensors, checksums checked.",
                               R"(  ecco decompress model.p4.safetensors -o model.safetensors
   ecco decompress llama-p4/ -o llama-f16/ --dtype f16 --force)");
   add_file(app, "IN", &arguments.in, "A compressed file, index or model directory");
   add_out(app, &arguments.out)->required();
   add_choice(app, "--dtype", &arguments.dtype, kDtypes,
-             "Type of the decompressed tensors (default: each as it was); carried tensors never "
-             "change");
+             "Type of the decompressed tensors (default: each as it was)");
   add_threads(app, &arguments.threads);
   app->add_flag("--force", arguments.force, "Overwrite OUT if it exists");
 }
 
 void add_info(CLI::App& program, InfoArguments& arguments) {
   CLI::App* app = add_command(program, "info",
-                              "Lists the tensors of a model from its header alone; with --against "
-                              "also their errors.",
+                              "Lists the tensors of a model; with --against also their errors.",
                               R"(  ecco info model.p4.safetensors
   ecco info model.p4.safetensors --against model.safetensors
   ecco info llama-p4/ --json | jq .bits_per_weight
 
-Bits per weight are effective: padding and tables count, the header stands apart. RMSE is
+Without --against only the header is read. Bits per weight are effective: padding and tables
+count, the header stands apart. RMSE is
 relative, the root of the sum of squared errors over the sum of squares (0.08 in JSON is 8 %
 in the list); the total is over all values of the compressed tensors.
 
@@ -182,17 +179,16 @@ table; rmse and snr_db are null without --against, for carried tensors, and wher
 not finite (snr_db of a tensor without error).)");
   add_file(app, "FILE", &arguments.file, "A safetensors file, an index, or a model directory");
   app->add_option("--against", arguments.against,
-                  "Reads all data and compares it with this model of the same tensors")
+                  "Compares all values with this model, the source")
       ->type_name("ORIGINAL");
   add_threads(app, &arguments.threads);
   app->add_flag("--json", arguments.json, "Print JSON");
 }
 
 void add_verify(CLI::App& program, VerifyArguments& arguments) {
-  CLI::App* app = add_command(program, "verify",
-                              "Reads a compressed model completely: layout, checksums, and the "
-                              "validity of every block.",
-                              R"(  ecco verify model.p4.safetensors && echo intact
+  CLI::App* app =
+      add_command(program, "verify", "Checks a compressed model: layout, checksums, every block.",
+                  R"(  ecco verify model.p4.safetensors && echo intact
   ecco verify llama-p4/ --json
 
 --json prints one object: intact, file, tensors (their number; null if the header is
@@ -215,12 +211,13 @@ One pattern a line: its centroids in rank order, the most probable first.
 
 void add_bench(CLI::App& program, BenchArguments& arguments) {
   CLI::App* app = add_command(program, "bench",
-                              "Measures this machine: one thread, data in the L2 cache, the "
-                              "median of 7 runs after a warm-up.",
+                              "Measures the speed of one thread, with all data in the L2 cache.",
                               R"(  ecco bench
   ecco bench --codec p4 --json
   ECCO_FORCE_ISA=scalar ecco bench --codec p4
 
+Each figure is the median of 7 runs after a warm-up, in values per second of processor time.
+The working set is all that an operation reads and writes, but for an encoder's own tables.
 The checksum is the XXH3 of all that was computed; it is the same for every instruction set.
 --json prints one object: cpu, isa, and results: name, codec, values_per_second,
 working_set_bytes, checksum. Names: decode_f32, decode_bf16, decode_int8, gemv_f32,
@@ -229,10 +226,12 @@ gemv_int8, encode_fast, encode_default, encode_best.)");
   app->add_flag("--json", arguments.json, "Print JSON");
 }
 
-/// The sub-command that was asked for, else the program.
-std::string command_of(const CLI::App& program) {
+/// "compress: --codec: ...; see ecco compress --help".
+std::string explain(const CLI::App& program, const CLI::ParseError& error) {
   const std::vector<CLI::App*> commands = program.get_subcommands();
-  return commands.empty() ? "ecco" : "ecco " + commands.front()->get_name();
+  if (commands.empty()) return fmt::format("{}; see ecco --help", error.what());
+  const std::string& name = commands.front()->get_name();
+  return fmt::format("{}: {}; see ecco {} --help", name, error.what(), name);
 }
 
 }  // namespace
@@ -275,8 +274,7 @@ Environment:
   } catch (const CLI::CallForHelp&) {
     return HelpArguments{program.help()};
   } catch (const CLI::ParseError& error) {
-    const std::string command = command_of(program);
-    return tl::unexpected(fmt::format("{}: {}; see {} --help", command, error.what(), command));
+    return tl::unexpected(explain(program, error));
   }
   if (version) return VersionArguments{};
   if (program.got_subcommand("compress")) return compress;

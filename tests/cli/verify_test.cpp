@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// ecco verify.
+#include <gtest/gtest.h>
+
+#include "cli/program.hpp"
+
+namespace ecco::test {
+namespace {
+
+class Verify : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_file(in, small_model());
+    expect_success(run_ecco({"compress", in, "-o", packed}));
+  }
+
+  ScratchDirectory scratch;
+  std::string in = scratch / "in";
+  std::string packed = scratch / "packed";
+};
+
+/// An error on standard error beside a finding on standard output.
+void expect_finding(const Outcome& outcome, const std::string& reason) {
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(outcome.err.starts_with("ecco: ")) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\n') + 1, outcome.err.size()) << outcome.err;
+  EXPECT_NE(outcome.err.find(reason), std::string::npos) << outcome.err;
+}
+
+TEST_F(Verify, IntactFile) {
+  const Outcome outcome = run_ecco({"verify", packed});
+  expect_success(outcome);
+  EXPECT_EQ(outcome.out, packed + ": intact, 5 tensors\n");
+  const nlohmann::json json = json_of(run_ecco({"verify", packed, "--json"}));
+  EXPECT_EQ(keys_of(json), (std::vector<std::string>{"defects", "file", "intact", "tensors"}));
+  EXPECT_EQ(json["intact"], true);
+  EXPECT_EQ(json["file"], packed);
+  EXPECT_EQ(json["tensors"], 5);
+  EXPECT_EQ(json["defects"], nlohmann::json::array());
+}
+
+TEST_F(Verify, AFlippedBitIsFound) {
+  std::string bytes = read_file(packed);
+  bytes.back() = static_cast<char>(bytes.back() ^ 0x40);
+  write_file(packed, bytes);
+  const Outcome outcome = run_ecco({"verify", packed, "--json"});
+  expect_finding(outcome, "not intact");
+  const nlohmann::json json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["intact"], false);
+  ASSERT_FALSE(json["defects"].empty());
+  EXPECT_EQ(keys_of(json["defects"][0]), (std::vector<std::string>{"reason", "tensor"}));
+  EXPECT_TRUE(json["defects"][0]["tensor"].is_string());
+  expect_finding(run_ecco({"verify", packed}), "1 of 5 tensors");
+}
+
+TEST_F(Verify, ACorruptHeaderIsFound) {
+  const std::string bytes = read_file(packed);
+  write_file(packed, bytes.substr(0, bytes.size() - 1));
+  const Outcome outcome = run_ecco({"verify", packed, "--json"});
+  expect_finding(outcome, "packed");
+  const nlohmann::json json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["intact"], false);
+  EXPECT_TRUE(json["tensors"].is_null());
+  ASSERT_EQ(json["defects"].size(), 1u);
+  EXPECT_TRUE(json["defects"][0]["tensor"].is_null());
+  expect_error(run_ecco({"verify", packed}), 1, "packed");
+}
+
+TEST_F(Verify, NothingToVerify) {
+  expect_error(run_ecco({"verify", in, "--json"}), 1, "no checksums");
+  expect_error(run_ecco({"verify", scratch / "none", "--json"}), 1, "No such file");
+  expect_error(run_ecco({"verify", scratch.path().string()}), 1, "directory");
+}
+
+}  // namespace
+}  // namespace ecco::test
