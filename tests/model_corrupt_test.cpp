@@ -126,6 +126,10 @@ std::vector<Mutation> mutations() {
   std::vector<Mutation> out = {
       {"no JSON", [](Parts& p) { p.ecco = json("{"); }, "metadata key \"ecco\": not valid JSON"},
       {"an array", [](Parts& p) { p.ecco = json::array(); }, "not a JSON object"},
+      {"header checksum that does not match",
+       [](Parts& p) { p.ecco["header_xxh3"] = "0123456789abcdef"; }, "header: damaged: checksum "},
+      {"header checksum as a number", [](Parts& p) { p.ecco["header_xxh3"] = 7; },
+       "its header_xxh3 is not 16"},
       {"duplicate key",
        [](Parts& p) { p.ecco = json(p.ecco.dump().insert(1, "\"carried\":{},")); },
        "duplicate key \"carried\""},

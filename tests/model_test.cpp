@@ -104,7 +104,7 @@ TEST_F(ModelTest, WritesTheContainerAsSpecified) {
   EXPECT_EQ(file.data_begin % 64, 0u);
   EXPECT_EQ(file.header["__metadata__"]["format"], "pt");
   const auto ecco = file.ecco();
-  EXPECT_EQ(ecco.size(), 4u);
+  EXPECT_EQ(ecco.size(), 5u);
   EXPECT_EQ(ecco["format"], 1);
   EXPECT_TRUE(ecco["tables"].empty());
 
@@ -137,6 +137,13 @@ TEST_F(ModelTest, WritesTheContainerAsSpecified) {
     }
   }
 
+  // The header's own checksum, of the text in which its digits are zeros.
+  std::string text(file.file.begin() + 8,
+                   file.file.begin() + static_cast<std::ptrdiff_t>(file.data_begin));
+  const auto digits = ecco["header_xxh3"].get<std::string>();
+  text.replace(text.find(digits), digits.size(), std::string(16, '0'));
+  EXPECT_EQ(digits, xxh3_digits(Bytes(text.begin(), text.end())));
+
   // Blocks, then 8-byte elements, ..., unknown dtypes; ties by name.
   const std::vector<std::string> order = {"conv",   "k127",  "k128",   "k129",  "row",
                                           "double", "ids",   "scalar", "empty", "narrow",
@@ -149,6 +156,33 @@ TEST_F(ModelTest, WritesTheContainerAsSpecified) {
   EXPECT_EQ(file.data_begin + end, file.file.size());
   EXPECT_EQ(report->stored_bytes, file.file.size());
   EXPECT_EQ(report->source_bytes, test::read_file(in_).size());
+}
+
+TEST_F(ModelTest, AnyFlippedBitOfTheHeaderIsFound) {
+  write_source({gaussian_tensor("w", "F16", {2, 130}, 1), gaussian_tensor("n", "F16", {9}, 2)});
+  ASSERT_TRUE(compress());
+  const test::ParsedFile good = test::parse_file(out_);
+  const auto original = Model::open(out_);
+  std::size_t accepted = 0;
+  for (std::size_t bit = 0; bit < 8 * good.data_begin; ++bit) {
+    Bytes bad = good.file;
+    bad[bit / 8] ^= static_cast<std::uint8_t>(1u << (bit % 8));
+    test::write_file(in_, bad);
+    const auto model = Model::open(in_);
+    if (!model) continue;
+    // Renamed, "ecco" and "__metadata__" make it a file of plain bytes, which nobody decodes.
+    // Beside these only the key of the checksum itself can change unnoticed.
+    if (!model->compressed()) {
+      EXPECT_EQ(decompress_model(in_, out_ + ".plain", {}).code(), StatusCode::invalid_argument);
+      continue;
+    }
+    ++accepted;
+    ASSERT_EQ(model->tensors().size(), 2u);
+    EXPECT_EQ(model->find("w")->tensor_scale, original->find("w")->tensor_scale);
+    EXPECT_EQ(model->find("w")->shape, original->find("w")->shape);
+    EXPECT_EQ(model->find("n")->dtype, "F16");
+  }
+  EXPECT_LE(accepted, 8 * std::string("header_xxh3").size());
 }
 
 TEST_F(ModelTest, ReportsWhyATensorIsCarried) {

@@ -40,4 +40,9 @@ std::optional<std::uint64_t> parse_hex_digits(std::string_view digits) noexcept 
   return value;
 }
 
+std::string checksum_mismatch(std::uint64_t found, std::uint64_t recorded) {
+  return fmt::format("damaged: checksum {} where {} is recorded", hex_digits(found),
+                     hex_digits(recorded));
+}
+
 }  // namespace ecco

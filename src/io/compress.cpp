@@ -122,7 +122,8 @@ class ShardWriter {
       if (status) status = write_entry(entry, *file, encoders, job);
     }
     if (!status) return status;
-    // The checksums have their digits now; nothing has changed its length.
+    // The checksums have their digits now, last of all that of the header; no length changes.
+    metadata_.header_xxh3 = header_checksum(header_text().substr(kHeaderLengthBytes), 0);
     const std::string header = header_text();
     file_bytes_ = header.size() + data_bytes_;
     status = file->write_at(
@@ -230,7 +231,7 @@ class ShardWriter {
 
   const Shard& shard_;
   const CompressPlan& plan_;
-  EccoMetadata metadata_;
+  EccoMetadata metadata_ = {{}, {}, {}, 0};
   std::map<std::string, const PatternTable*> tables_;
   std::vector<LaidOutEntry> entries_;
   std::uint64_t data_bytes_ = 0;

@@ -239,6 +239,27 @@ Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& e
   return {};
 }
 
+/// Reads "header_xxh3", which may be missing.
+Status read_header_checksum(const Json& json, EccoMetadata& out) {
+  const Json* value = json_member(json, "header_xxh3");
+  if (value == nullptr) return {};
+  if (value->is_string()) out.header_xxh3 = parse_hex_digits(value->get_ref<const std::string&>());
+  if (out.header_xxh3) return {};
+  return {StatusCode::corrupt,
+          "metadata key \"ecco\": its header_xxh3 is not 16 lower-case hex digits"};
+}
+
+/// Finds a header that was damaged in a way that leaves it well-formed.
+Status check_header(const SafetensorsHeader& header, std::span<const std::uint8_t> file,
+                    const EccoMetadata& ecco) {
+  if (!ecco.header_xxh3) return {};
+  const auto text = file.first(header.header_bytes).subspan(kHeaderLengthBytes);
+  const std::uint64_t found = header_checksum(
+      {reinterpret_cast<const char*>(text.data()), text.size()}, *ecco.header_xxh3);
+  if (found == *ecco.header_xxh3) return {};
+  return {StatusCode::corrupt, "header: " + checksum_mismatch(found, *ecco.header_xxh3)};
+}
+
 Json checksum_json(std::uint64_t checksum) { return Json{{"xxh3", hex_digits(checksum)}}; }
 
 }  // namespace
@@ -257,6 +278,7 @@ Result<EccoMetadata> parse_ecco_metadata(std::string_view text) {
                         [](EntryReader& reader) { return reader.checksum(); });
   }
   if (status) status = read_group(*json, "tables", out.tables, read_table);
+  if (status) status = read_header_checksum(*json, out);
   if (!status) return fail(std::move(status));
   return out;
 }
@@ -278,11 +300,26 @@ std::string ecco_metadata_text(const EccoMetadata& metadata) {
     tables[name] = checksum_json(entry.xxh3);
     tables[name]["codec"] = codec_name(entry.codec);
   }
-  return Json{{"format", 1},
-              {"tensors", std::move(tensors)},
-              {"carried", std::move(carried)},
-              {"tables", std::move(tables)}}
-      .dump();
+  Json json = {{"format", 1},
+               {"tensors", std::move(tensors)},
+               {"carried", std::move(carried)},
+               {"tables", std::move(tables)}};
+  if (metadata.header_xxh3) json["header_xxh3"] = hex_digits(*metadata.header_xxh3);
+  return json.dump();
+}
+
+std::uint64_t header_checksum(std::string_view text, std::uint64_t recorded) {
+  const std::string digits = hex_digits(recorded);
+  const std::string zeros(digits.size(), '0');
+  Checksum checksum;
+  while (true) {
+    const std::size_t at = text.find(digits);
+    const std::string_view before = text.substr(0, at);
+    checksum.update({reinterpret_cast<const std::uint8_t*>(before.data()), before.size()});
+    if (at == std::string_view::npos) return checksum.digest();
+    checksum.update({reinterpret_cast<const std::uint8_t*>(zeros.data()), zeros.size()});
+    text.remove_prefix(at + digits.size());
+  }
 }
 
 Result<Container> parse_container(std::span<const std::uint8_t> file) {
@@ -297,6 +334,9 @@ Result<Container> check_container(SafetensorsHeader header, std::span<const std:
   if (text == out.header.metadata.end()) return out;
   auto ecco = parse_ecco_metadata(text->second);
   if (!ecco) return fail(ecco.error());
+  if (Status status = check_header(out.header, file, *ecco); !status) {
+    return fail(std::move(status));
+  }
   if (Status status = check_groups(out.header, *ecco); !status) return fail(std::move(status));
 
   std::set<std::string_view> used;

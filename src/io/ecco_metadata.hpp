@@ -41,6 +41,7 @@ struct EccoMetadata {
   std::map<std::string, CompressedEntry> tensors;
   std::map<std::string, std::uint64_t> carried;  ///< checksums
   std::map<std::string, TableEntry> tables;
+  std::optional<std::uint64_t> header_xxh3;  ///< see header_checksum; not every writer has it
 };
 
 /// A file of which everything but checksums and blocks has been checked.
@@ -55,6 +56,10 @@ Result<EccoMetadata> parse_ecco_metadata(std::string_view text);
 
 /// Inverse of parse_ecco_metadata.
 std::string ecco_metadata_text(const EccoMetadata& metadata);
+
+/// XXH3 of a header's JSON text, padding included, in which the 16 digits `recorded` read as zeros
+/// wherever they stand: the sum that is recorded inside the text itself.
+std::uint64_t header_checksum(std::string_view text, std::uint64_t recorded);
 
 /// Parses the bytes of any file, compressed by ecco or not, and checks header, metadata, layout
 /// and tables: what Model::open does with each file, and what fuzzers call. Errors: as above, one

@@ -244,11 +244,6 @@ std::vector<ChecksumRecord> checksum_records(const Model::Impl& model) {
   return out;
 }
 
-std::string checksum_mismatch(std::uint64_t found, std::uint64_t recorded) {
-  return fmt::format("damaged: checksum {} where {} is recorded", hex_digits(found),
-                     hex_digits(recorded));
-}
-
 std::string shown_place(std::string_view path, std::string_view tensor) {
   return escape_controls(path) + ": " + shown_name(tensor);
 }

@@ -52,9 +52,6 @@ struct ChecksumRecord {
 /// Those of all tensors and tables of the files that ecco wrote, in the order of their data.
 std::vector<ChecksumRecord> checksum_records(const Model::Impl& model);
 
-/// "checksum 0123456789abcdef where 0123456789abcdef is recorded"
-std::string checksum_mismatch(std::uint64_t found, std::uint64_t recorded);
-
 /// "FILE: TENSOR"
 std::string shown_place(std::string_view path, std::string_view tensor);
 

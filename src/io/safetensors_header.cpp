@@ -17,28 +17,27 @@
 namespace ecco {
 namespace {
 
-constexpr std::size_t kLengthBytes = 8;
 constexpr std::string_view kMetadataKey = "__metadata__";
 constexpr auto kMaxSize = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
 /// The JSON text, after the checks of the length in front of it.
 Result<std::string_view> header_text(std::span<const std::uint8_t> file) {
-  if (file.size() < kLengthBytes) {
+  if (file.size() < kHeaderLengthBytes) {
     return fail(StatusCode::corrupt,
                 fmt::format("truncated: {} bytes do not hold the header's length", file.size()));
   }
   std::uint64_t length = 0;
-  for (std::size_t i = kLengthBytes; i-- > 0;) length = length << 8 | file[i];
+  for (std::size_t i = kHeaderLengthBytes; i-- > 0;) length = length << 8 | file[i];
   if (length > kLongestHeader) {
     return fail(StatusCode::corrupt,
                 fmt::format("header of {} bytes, more than {}", length, kLongestHeader));
   }
-  const std::uint64_t room = file.size() - kLengthBytes;
+  const std::uint64_t room = file.size() - kHeaderLengthBytes;
   if (length > room) {
     return fail(StatusCode::corrupt,
                 fmt::format("truncated: header of {} bytes in a file of {}", length, file.size()));
   }
-  const auto* begin = reinterpret_cast<const char*>(file.data() + kLengthBytes);
+  const auto* begin = reinterpret_cast<const char*>(file.data() + kHeaderLengthBytes);
   const std::string_view text(begin, static_cast<std::size_t>(length));
   if (!text.starts_with('{')) {
     return fail(StatusCode::corrupt, "not a safetensors file: the header does not begin with '{'");
@@ -163,7 +162,7 @@ Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::uint8_t>
   if (!json) return fail(prefixed("header", json.error()));
 
   SafetensorsHeader header;
-  header.header_bytes = kLengthBytes + text->size();
+  header.header_bytes = kHeaderLengthBytes + text->size();
   for (const auto& [name, value] : json->items()) {
     if (name == kMetadataKey) {
       auto metadata = parse_metadata(value);

@@ -15,6 +15,7 @@
 
 namespace ecco {
 
+inline constexpr std::size_t kHeaderLengthBytes = 8;  ///< of the number in front of the JSON
 inline constexpr std::uint64_t kLongestHeader = 100'000'000;
 
 struct SafetensorsHeader {

@@ -54,9 +54,10 @@ std::string safetensors_header_text(const std::vector<LaidOutEntry>& entries,
                    fmt::join(entry.shape, ","), entry.begin, entry.end);
   }
   json += '}';
-  json.resize((json.size() + 8 + kAlignment - 1) / kAlignment * kAlignment - 8, ' ');
+  const std::size_t unpadded = kHeaderLengthBytes + json.size();
+  json.append((unpadded + kAlignment - 1) / kAlignment * kAlignment - unpadded, ' ');
   std::string text;
-  for (unsigned i = 0; i < 8; ++i) {
+  for (unsigned i = 0; i < kHeaderLengthBytes; ++i) {
     text += static_cast<char>(static_cast<std::uint64_t>(json.size()) >> (8 * i) & 0xffu);
   }
   return text + json;
