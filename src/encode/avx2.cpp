@@ -30,24 +30,33 @@ inline float greatest_of(__m256 v) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
+/// As rd::scalar::sum_of_lanes.
+inline double sum_of_lanes(const __m256d (&lane)[2]) {
+  const __m256d pairs = _mm256_add_pd(lane[0], lane[1]);  // lanes 0 + 4, 1 + 5, 2 + 6, 3 + 7
+  const __m128d both = _mm_add_pd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(both, _mm_unpackhi_pd(both, both)));
+}
+
 rd::Measure measure(const float* values) noexcept {
-  __m256d sum0 = _mm256_setzero_pd();
-  __m256d sum1 = _mm256_setzero_pd();
+  __m256d squares[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  __m256d magnitudes[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  const __m256d sign = _mm256_set1_pd(-0.0);
   __m256 least = _mm256_setzero_ps();
   __m256 greatest = _mm256_setzero_ps();
   for (int i = 0; i < kGroup; i += 8) {
     const __m256 v = _mm256_loadu_ps(values + i);
     least = _mm256_min_ps(least, v);
     greatest = _mm256_max_ps(greatest, v);
-    const __m256d v0 = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
-    const __m256d v1 = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
-    sum0 = _mm256_fmadd_pd(v0, v0, sum0);  // the square is exact: as if rounded once
-    sum1 = _mm256_fmadd_pd(v1, v1, sum1);
+    const __m256d half[2] = {_mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+                             _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))};
+    for (int h = 0; h < 2; ++h) {
+      squares[h] = _mm256_fmadd_pd(half[h], half[h], squares[h]);  // the square is exact
+      magnitudes[h] = _mm256_add_pd(magnitudes[h], _mm256_andnot_pd(sign, half[h]));
+    }
   }
-  const __m256d pairs = _mm256_add_pd(sum0, sum1);  // lanes 0 + 4, 1 + 5, 2 + 6, 3 + 7
-  const __m128d both = _mm_add_pd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1));
   rd::Measure out;
-  out.sum_of_squares = _mm_cvtsd_f64(_mm_add_sd(both, _mm_unpackhi_pd(both, both)));
+  out.sum_of_squares = sum_of_lanes(squares);
+  out.sum_of_magnitudes = sum_of_lanes(magnitudes);
   out.low = greatest_of(_mm256_sub_ps(_mm256_setzero_ps(), least));
   out.high = greatest_of(greatest);
   return out;
@@ -371,7 +380,7 @@ inline int find_in_group(const std::int32_t* keys, std::int32_t key) {
 
 void select(std::int32_t* keys, int candidates, int count, std::int16_t* indices,
             std::int32_t* selected_keys) noexcept {
-  std::int32_t least[1024 / kScoreGroup];
+  std::int32_t least[kMaxCandidates / kScoreGroup];
   const int groups = candidates / kScoreGroup;
   for (int g = 0; g < groups; ++g) least[g] = least_of_group(keys + g * kScoreGroup);
   for (int k = 0; k < count; ++k) {

@@ -26,8 +26,8 @@ struct Encoder::Impl {
 
 namespace {
 
-constexpr ShortlistEffort kFast = {0, 4, 32};
-constexpr ShortlistEffort kDefault = {1, 32, 0};
+constexpr ShortlistEffort kFast = {0, 6, 32};
+constexpr ShortlistEffort kDefault = {2, 32, 0};
 
 Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in the encoder"}; }
 

@@ -10,11 +10,12 @@
 
 namespace ecco {
 
-inline constexpr int kScoreRank = 32;    ///< features of a block
-inline constexpr int kScoreBins = 512;   ///< of a value over the block's root mean square
-inline constexpr int kScoreLambdas = 4;  ///< multipliers; their index fits two bits
-inline constexpr int kScoreBatch = 4;    ///< blocks scored side by side
-inline constexpr int kScoreGroup = 64;   ///< candidates per group minimum
+inline constexpr int kScoreRank = 32;        ///< features of a block
+inline constexpr int kScoreBins = 512;       ///< of a value over the block's root mean square
+inline constexpr int kScoreLambdas = 4;      ///< multipliers; their index fits two bits
+inline constexpr int kScoreBatch = 4;        ///< blocks scored side by side
+inline constexpr int kScoreGroup = 64;       ///< candidates per group minimum
+inline constexpr int kMaxCandidates = 1280;  ///< 256 patterns at 5 scales
 
 using Features = std::array<std::int16_t, kScoreRank>;
 
@@ -34,7 +35,7 @@ struct EncodeKernels {
                  int candidates, std::int32_t* keys) noexcept = nullptr;
 
   /// Indices of the `count` smallest keys in ascending order (ties: lower index first), `count` at
-  /// most `candidates`, a multiple of 64 up to 1024. Overwrites the keys it took.
+  /// most `candidates`, a multiple of 64 up to kMaxCandidates. Overwrites the keys it took.
   void (*select)(std::int32_t* keys, int candidates, int count, std::int16_t* indices,
                  std::int32_t* selected_keys) noexcept = nullptr;
 };

@@ -8,23 +8,24 @@
 namespace ecco {
 namespace {
 
-constexpr int kSampleRows = 768;              // of which the basis is computed
-constexpr int kIterations = 8;                // of the subspace iteration
+constexpr int kSampleRows = 1024;             // of which the basis is computed
+constexpr int kIterations = 12;               // of the subspace iteration
 constexpr double kFeatureDeviation = 2048.0;  // of 32767: room for blocks unlike the usual
 constexpr double kGreatestFactor = 8191.0;
 
 /// Value at the middle of a bin, over the root mean square.
 double bin_value(int bin) { return (bin - kScoreBins / 2) / static_cast<double>(kBinsPerRms); }
 
-/// Weight of a bin in the basis: densities of Student t distributions with 5 and 31 degrees of
+/// Weight of a bin in the basis: densities of Student t distributions with 31, 5 and 3 degrees of
 /// freedom, of variance 1, and a floor for values far out.
 double bin_weight(int bin) {
   const double t = bin_value(bin);
-  const double heavy = 1.0 + t * t / 3.0;
   const double light = 1.0 + t * t / 29.0;
   const double light4 = light * light * light * light;
   const double light16 = light4 * light4 * light4 * light4;
-  return 0.49 / (heavy * heavy * heavy) + 0.4 / light16 + 3e-5;
+  const double middle = 1.0 + t * t / 3.0;
+  const double heavy = 1.0 + t * t;
+  return 0.12 / light16 + 0.15 / (middle * middle * middle) + 0.25 / (heavy * heavy) + 1e-6;
 }
 
 using Vector = std::array<float, kScoreBins>;
@@ -163,7 +164,7 @@ Shortlist::Shortlist(const rd::PreparedTable& table, int neighbours)
       padded_((candidates_ + kScoreGroup - 1) / kScoreGroup * kScoreGroup) {
   const double typical = rd::typical_lambda(mantissa_planes(table.codec));
   for (std::size_t l = 0; l < kScoreLambdas; ++l) {
-    constexpr std::array<double, kScoreLambdas> kRatios = {0.23, 0.62, 1.68, 4.55};
+    constexpr std::array<double, kScoreLambdas> kRatios = {0.2, 0.6, 1.7, 5.0};
     lambdas_[l] = typical * kRatios[l];
   }
   const std::vector<Vector> directions = principal_directions(sample_rows(table));

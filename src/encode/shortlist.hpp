@@ -24,8 +24,8 @@ inline constexpr float kBinsPerRms = kScoreBins / 24.0f;
 
 class Shortlist {
  public:
-  /// Tabulates the candidates of a table: every pattern at its usual scale and `neighbours` (0 or
-  /// 1) scale codes on both sides. Plain arithmetic in a fixed order: the same on every machine.
+  /// Tabulates the candidates of a table: every pattern at its usual scale and `neighbours` (0 to
+  /// 2) scale codes on both sides. Plain arithmetic in a fixed order: the same on every machine.
   /// Throws std::bad_alloc. Complexity: about 0.1 s for 256 patterns and their neighbours.
   Shortlist(const rd::PreparedTable& table, int neighbours);
 

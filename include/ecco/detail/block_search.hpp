@@ -52,31 +52,39 @@ inline ScaleRange scale_range(float tensor_scale, float largest_value) noexcept 
   return range;
 }
 
-/// Magnitudes of a block's values: sum of squares and the extremes on both sides of zero.
+/// Magnitudes of a block's values, and the extremes on both sides of zero.
 struct Measure {
   double sum_of_squares = 0.0;
+  double sum_of_magnitudes = 0.0;
   float low = 0.0f;   ///< -least value, at least 0
   float high = 0.0f;  ///< greatest value, at least 0
 };
 
 namespace scalar {
 
-/// Sums squares, which are exact in binary64, in eight lanes, then pairwise.
+/// Sum of eight lanes, pairwise.
+inline double sum_of_lanes(const std::array<double, 8>& lane) noexcept {
+  return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/// Sums in eight lanes. Squares are exact in binary64, so a fused sum is the same.
 inline Measure measure(const float* values) noexcept {
-  std::array<double, 8> sum{};
+  std::array<double, 8> squares{};
+  std::array<double, 8> magnitudes{};
   std::array<float, 8> low{};
   std::array<float, 8> high{};
   for (std::size_t i = 0; i < kGroup; i += 8) {
     for (std::size_t lane = 0; lane < 8; ++lane) {
       const float value = values[i + lane];
-      sum[lane] += static_cast<double>(value) * static_cast<double>(value);
+      squares[lane] += static_cast<double>(value) * static_cast<double>(value);
+      magnitudes[lane] += static_cast<double>(std::fabs(value));
       low[lane] = std::max(low[lane], -value);
       high[lane] = std::max(high[lane], value);
     }
   }
   Measure out;
-  out.sum_of_squares =
-      ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  out.sum_of_squares = sum_of_lanes(squares);
+  out.sum_of_magnitudes = sum_of_lanes(magnitudes);
   for (std::size_t lane = 0; lane < 8; ++lane) {
     out.low = std::max(out.low, low[lane]);
     out.high = std::max(out.high, high[lane]);
@@ -164,9 +172,13 @@ class BlockSearch {
     return true;
   }
 
-  /// Code nearest to the root mean square of that many values.
+  /// Code nearest to the size of that many values: the geometric mean of their root mean square
+  /// and their mean magnitude. The scale that suits a block is a nearly constant part of it for
+  /// normal, Laplace and Student t distributions alike (it follows the entropy power).
   static int base_code(const Measure& measure, int elements) noexcept {
-    return nearest_code(static_cast<float>(std::sqrt(measure.sum_of_squares / elements)));
+    const double root_mean_square = std::sqrt(measure.sum_of_squares / elements);
+    const double mean_magnitude = measure.sum_of_magnitudes / elements;
+    return nearest_code(static_cast<float>(std::sqrt(root_mean_square * mean_magnitude)));
   }
   [[nodiscard]] int base_code() const noexcept { return base_code_; }
   [[nodiscard]] const Choice& best() const noexcept { return best_; }
@@ -175,6 +187,9 @@ class BlockSearch {
     const double weight = weights_ == nullptr ? 1.0 : weights_->mean_weight;
     return best_.cost / (measure_.sum_of_squares * weight * (kFraction * kFraction));
   }
+
+  /// Forgets what was tried of the loaded block.
+  void forget() noexcept { best_ = {}; }
 
   /// Where the search of the next candidate starts: lambda in units of scale_of(code)^2 / 1024.
   void set_lambda(double lambda, int code) noexcept { log_lambda_ = log_lambda(lambda, code); }
@@ -486,26 +501,75 @@ class BlockSearch {
 
 namespace detail {
 
-/// A bell-shaped block of unit variance, heavier in the tails than a normal distribution:
-/// quantiles of Tukey's lambda distribution, signs and sizes spread over both halves.
-inline std::array<float, kGroup> typical_block() noexcept {
-  std::array<float, kGroup> out{};
-  double squares = 0.0;
-  for (std::size_t i = 0; i < kGroup; ++i) {
-    const double p = (static_cast<double>(i) + 0.5) / kGroup;
-    const double upper = std::sqrt(std::sqrt(std::sqrt(p)));
-    const double lower = std::sqrt(std::sqrt(std::sqrt(1.0 - p)));
-    out[i * 37 % kGroup] = static_cast<float>(upper - lower);
+inline constexpr int kTrialBlocks = 32;
+
+/// Pseudo-random blocks of bell shapes between the normal and Student's t with few degrees of
+/// freedom: Tukey's lambda distributions of lambda 1/8, 1/32, -1/16 and -1/8.
+inline std::vector<std::array<float, kGroup>> trial_blocks() {
+  constexpr std::array<int, 4> kRoots = {3, 5, -4, -3};  // square roots in a row; minus: inverse
+  std::vector<std::array<float, kGroup>> blocks(kTrialBlocks);
+  std::uint64_t state = 1;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const int roots = kRoots[b % kRoots.size()];
+    for (float& value : blocks[b]) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      const double p = (static_cast<double>(state >> 40) + 0.5) * 0x1p-24;
+      double upper = p;
+      double lower = 1.0 - p;
+      for (int i = 0; i < std::abs(roots); ++i) {
+        upper = std::sqrt(upper);
+        lower = std::sqrt(lower);
+      }
+      value = static_cast<float>(roots > 0 ? upper - lower : 1.0 / lower - 1.0 / upper);
+    }
   }
-  for (const float value : out) squares += static_cast<double>(value) * static_cast<double>(value);
-  const auto rms = static_cast<float>(std::sqrt(squares / kGroup));
-  for (float& value : out) value /= rms;
-  return out;
+  return blocks;
+}
+
+/// Sets the usual scale of every pattern: the mean, on the four trial blocks that it serves best
+/// beside the other patterns, of its best scale.
+inline void set_scale_offsets(PreparedTable& table, const Kernels& kernels) {
+  const std::vector<std::array<float, kGroup>> blocks = trial_blocks();
+  struct Trial {
+    double cost;
+    int offset;
+  };
+  std::vector<std::array<Trial, kTrialBlocks>> trials(table.ladders.size());
+  std::array<double, kTrialBlocks> least{};
+  least.fill(std::numeric_limits<double>::infinity());
+  BlockSearch search(table, kernels, ScaleRange{});
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    search.load(blocks[b].data(), nullptr);
+    for (int p = 0; p < table.patterns(); ++p) {
+      const Ladder& ladder = table.ladders[static_cast<std::size_t>(p)];
+      const int reach = std::max(ladder.reach_low, ladder.reach_high);
+      const int middle = search.base_code() + code_at_least(2.5f / static_cast<float>(reach)) -
+                         code_at_least(1.0f);
+      search.forget();
+      for (int distance = -16; distance <= 24; distance += 4) {
+        search.try_candidate(p, middle + distance);
+      }
+      search.try_candidate(p, search.best().code + 2);
+      search.try_candidate(p, search.best().code - 2);
+      search.climb();
+      const Choice& best = search.best();
+      trials[static_cast<std::size_t>(p)][b] = {best.cost, best.code - search.base_code()};
+      least[b] = std::min(least[b], best.cost);
+    }
+  }
+  for (std::size_t p = 0; p < trials.size(); ++p) {
+    for (std::size_t b = 0; b < blocks.size(); ++b) trials[p][b].cost /= least[b];
+    std::stable_sort(trials[p].begin(), trials[p].end(),
+                     [](const Trial& x, const Trial& y) { return x.cost < y.cost; });
+    const int sum =
+        trials[p][0].offset + trials[p][1].offset + trials[p][2].offset + trials[p][3].offset;
+    table.ladders[p].scale_offset = static_cast<int>(floor_divide(sum + 2, 4));
+  }
 }
 
 }  // namespace detail
 
-/// Prepares a valid planar table. Complexity: about 20 ms for 256 patterns.
+/// Prepares a valid planar table. Complexity: some 50 ms for 256 patterns, with AVX2 5.
 inline PreparedTable prepare_table(const PatternTableView& view, const Kernels& kernels) {
   PreparedTable table;
   table.codec = view.codec;
@@ -514,20 +578,7 @@ inline PreparedTable prepare_table(const PatternTableView& view, const Kernels& 
     build_ladder(mantissa_planes(view.codec), view.pattern(p),
                  table.ladders[static_cast<std::size_t>(p)]);
   }
-  // The usual scale of a pattern is the one that serves a typical block best.
-  const std::array<float, kGroup> block = detail::typical_block();
-  BlockSearch search(table, kernels, ScaleRange{});
-  for (int p = 0; p < table.patterns(); ++p) {
-    Ladder& ladder = table.ladders[static_cast<std::size_t>(p)];
-    search.load(block.data(), nullptr);
-    const int reach = std::max(ladder.reach_low, ladder.reach_high);
-    const int middle = code_at_least(2.5f / static_cast<float>(reach));
-    for (int distance = 0; distance <= 20; ++distance) {
-      search.try_candidate(p, middle + distance);
-      if (distance > 0) search.try_candidate(p, middle - distance);
-    }
-    ladder.scale_offset = search.best().code - search.base_code();
-  }
+  detail::set_scale_offsets(table, kernels);
   return table;
 }
 
