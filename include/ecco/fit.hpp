@@ -35,7 +35,7 @@ struct FitOptions {
 /// The relative squared error counts, each block alike (times its mean importance). Depends on
 /// values and options alone, never on `parallel` or the instruction set. The name is left empty.
 /// Errors: invalid_argument, not_finite, corrupt (start), out_of_memory. Complexity: about 0.1 ms
-/// a block and round on one core at 256 patterns; memory 32 MB and 3 bytes a value.
+/// a block and round on one core at 256 patterns; memory 35 MB, 3 MB a thread and one batch.
 ECCO_API Result<PatternTable> fit_table(std::span<const float> values, const FitOptions& options,
                                         const ParallelFor& parallel = serial);
 

@@ -133,12 +133,9 @@ class Searcher {
     for (std::size_t i = 0; i < choices.size(); ++i) {
       load(blocks_[i], values.subspan(i * kGroup, kGroup),
            kWeighted ? importance.subspan(i * kGroup, kGroup) : importance);
-      if (choices[i].pattern >= 0) try_pattern(blocks_[i], choices[i].pattern);
     }
     for (int p = 0; p < static_cast<int>(patterns_.size()); ++p) {
-      for (std::size_t i = 0; i < choices.size(); ++i) {
-        if (p != choices[i].pattern) try_pattern(blocks_[i], p);
-      }
+      for (std::size_t i = 0; i < choices.size(); ++i) try_pattern(blocks_[i], p);
     }
     for (std::size_t i = 0; i < choices.size(); ++i) finish(blocks_[i], choices[i]);
   }

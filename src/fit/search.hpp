@@ -60,7 +60,7 @@ class PreparedPattern {
 /// What the search chose for a block. `scale` is an E5M3 code without its limits:
 /// (1 + (scale & 7) / 8) * 2^(scale >> 3).
 struct Choice {
-  int pattern = -1;  ///< -1: a block of zeros, or not searched yet
+  int pattern = -1;  ///< -1: a block of zeros
   int scale = 0;
   double error = 0.0;  ///< weighted squared error over the block's weighted sum of squares
   std::array<std::uint8_t, kGroup> ranks{};
@@ -68,8 +68,7 @@ struct Choice {
 
 double scale_value(int scale);
 
-/// Chooses for each block of 128 values. A choice made before (with similar patterns) speeds the
-/// search up but does not change its result. `importance` is empty or as long as `values`.
+/// Chooses for each block of 128 values. `importance` is empty or as long as `values`.
 void search(Codec codec, std::span<const PreparedPattern> patterns, std::span<const float> values,
             std::span<const float> importance, std::span<Choice> choices,
             const ParallelFor& parallel);
