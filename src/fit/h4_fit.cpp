@@ -14,6 +14,7 @@
 
 #include "ecco/h4_encode.hpp"
 #include "ecco/h4_rate_aware.hpp"
+#include "encode/h4_kernels.hpp"
 #include "fit/h4_training.hpp"
 
 namespace ecco::fit {
@@ -104,10 +105,12 @@ Sums encode_all(const Draft& draft, std::span<const float> values,
                 const ParallelFor& parallel) {
   const h4::RateTables tables = draft.tables();
   const std::size_t codebooks = draft.codebooks.size() / huffman::kSymbols;
+  const Result<H4EncodeKernels> kernels = active_h4_encode_kernels();
+  const h4::ScorePairs score = kernels ? kernels->score : h4::score_pairs;
   Sums all(draft.patterns.size(), codebooks);
   std::mutex mutex;
   parallel(blocks.size(), [&](std::size_t begin, std::size_t end) {
-    h4::RateAwareEncoder encoder(tables, kTrainingWidth);
+    h4::RateAwareEncoder encoder(tables, kTrainingWidth, score);
     Sums sums(draft.patterns.size(), codebooks);
     for (std::size_t i = begin; i < end; ++i) {
       const std::span<const float> block = values.subspan(blocks[i] * kGroup, kGroup);

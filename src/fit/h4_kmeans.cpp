@@ -142,8 +142,39 @@ std::vector<Pattern> cluster_patterns(std::span<const Pattern> patterns, int cou
   return shared;
 }
 
+std::vector<std::uint8_t> refine_codebooks(std::span<const Histogram> histograms,
+                                           std::span<const std::uint8_t> codebooks, int tight) {
+  std::vector<huffman::Lengths> shared(codebooks.size() / huffman::kSymbols);
+  for (std::size_t h = 0; h < shared.size(); ++h) {
+    std::copy_n(codebooks.data() + h * huffman::kSymbols, huffman::kSymbols, shared[h].begin());
+  }
+  for (int round = 0; round < kRoundsOverGroups; ++round) {
+    std::vector<std::array<std::uint64_t, huffman::kSymbols>> counts(shared.size());
+    std::vector<int> members(shared.size());
+    for (const Histogram& histogram : histograms) {
+      std::size_t best = 0;
+      for (std::size_t h = 1; h < shared.size(); ++h) {
+        if (bits_of(histogram, shared[h]) < bits_of(histogram, shared[best])) best = h;
+      }
+      ++members[best];
+      const unsigned times = bits_of(histogram, shared[best]) > tight ? kTightGroups : 1;
+      for (std::size_t s = 0; s < histogram.size(); ++s) counts[best][s] += histogram[s] * times;
+    }
+    const std::vector<huffman::Lengths> before = shared;
+    for (std::size_t h = 0; h < shared.size(); ++h) {
+      if (members[h] > 0) shared[h] = huffman::limited_lengths(counts[h]);
+    }
+    if (shared == before) break;
+  }
+  std::vector<std::uint8_t> rows;
+  for (const huffman::Lengths& lengths : shared) {
+    rows.insert(rows.end(), lengths.begin(), lengths.end());
+  }
+  return rows;
+}
+
 std::vector<std::uint8_t> cluster_codebooks(std::span<const Histogram> histograms, int count,
-                                            std::uint64_t seed) {
+                                            std::uint64_t seed, int tight) {
   SplitMix random(seed);
   const std::vector<std::uint64_t> alike(histograms.size(), 1);
   const auto distance = [&](std::size_t a, std::size_t b) {
@@ -153,39 +184,16 @@ std::vector<std::uint8_t> cluster_codebooks(std::span<const Histogram> histogram
     }
     return sum;
   };
-  const auto lengths_of = [](const std::array<std::uint64_t, huffman::kSymbols>& counts) {
-    return huffman::limited_lengths(counts);
-  };
-  std::vector<huffman::Lengths> codebooks;
+  std::vector<std::uint8_t> rows;
   for (const std::size_t i :
        choose_seeds(alike, static_cast<std::size_t>(count), random, distance)) {
     std::array<std::uint64_t, huffman::kSymbols> counts{};
     // One use of every symbol besides: a single group says little about rare ones.
     for (std::size_t s = 0; s < counts.size(); ++s) counts[s] = histograms[i][s] + 1u;
-    codebooks.push_back(lengths_of(counts));
-  }
-  for (int round = 0; round < kRoundsOverGroups; ++round) {
-    std::vector<std::array<std::uint64_t, huffman::kSymbols>> counts(codebooks.size());
-    std::vector<int> members(codebooks.size());
-    for (const Histogram& histogram : histograms) {
-      std::size_t best = 0;
-      for (std::size_t h = 1; h < codebooks.size(); ++h) {
-        if (bits_of(histogram, codebooks[h]) < bits_of(histogram, codebooks[best])) best = h;
-      }
-      ++members[best];
-      for (std::size_t s = 0; s < histogram.size(); ++s) counts[best][s] += histogram[s];
-    }
-    const std::vector<huffman::Lengths> before = codebooks;
-    for (std::size_t h = 0; h < codebooks.size(); ++h) {
-      if (members[h] > 0) codebooks[h] = lengths_of(counts[h]);
-    }
-    if (codebooks == before) break;
-  }
-  std::vector<std::uint8_t> rows;
-  for (const huffman::Lengths& lengths : codebooks) {
+    const huffman::Lengths lengths = huffman::limited_lengths(counts);
     rows.insert(rows.end(), lengths.begin(), lengths.end());
   }
-  return rows;
+  return refine_codebooks(histograms, rows, tight);
 }
 
 }  // namespace ecco::fit

@@ -54,9 +54,18 @@ std::vector<Pattern> cluster_patterns(std::span<const Pattern> patterns, int cou
 /// How often a group uses each symbol.
 using Histogram = std::array<std::uint16_t, huffman::kSymbols>;
 
+inline constexpr int kNeverTight = kGroup * huffman::kMaxLength;
+inline constexpr int kTightGroups = 32;
+
 /// Stage 3: groups are clustered by the codebook in which they take the fewest bits, which
-/// package-merge then fits to its groups. `count` rows of 16 lengths.
+/// package-merge then fits to its groups. Starts from `codebooks` (rows of 16 lengths). Groups
+/// that take more than `tight` bits count kTightGroups times: there the bits are needed.
+std::vector<std::uint8_t> refine_codebooks(std::span<const Histogram> histograms,
+                                           std::span<const std::uint8_t> codebooks,
+                                           int tight = kNeverTight);
+
+/// The same from k-means++ seeds: `count` codebooks.
 std::vector<std::uint8_t> cluster_codebooks(std::span<const Histogram> histograms, int count,
-                                            std::uint64_t seed);
+                                            std::uint64_t seed, int tight = kNeverTight);
 
 }  // namespace ecco::fit

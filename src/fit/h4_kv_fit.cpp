@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Tables for KV mode. The mode looks neither at errors nor at bits when it chooses a pattern or a
 // symbol, so the table has to strike the balance: centroids minimise squared error + lambda * bits
-// over the groups whose extremes lead to the pattern, with symbols by distance alone.
+// over the groups whose extremes lead to the pattern, with symbols by distance alone; each pattern
+// has the lambda at which its groups, clipped where they overflow, have the least error.
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <limits>
 #include <new>
 #include <utility>
@@ -23,8 +23,11 @@ using Row = std::array<std::int8_t, h4::kCentroids>;
 constexpr int kPlaceRange = 1200;  // quotients up to 1.17: the scale's rounding
 constexpr int kPlaceBins = 2 * kPlaceRange + 1;
 constexpr std::int64_t kUnitEnergy = std::int64_t{1} << 20;
-/// Lambdas to try, in sixteenths of the mean squared error of a value.
-constexpr std::array<int, 8> kLambdas = {0, 4, 8, 14, 20, 28, 40, 60};
+/// Lambdas to try, in sixteenths of the mean squared error of a value; 22 = 16 * 2 ln 2 is what
+/// the distortion-rate function says, but how near its groups are to clipping decides.
+constexpr std::array<int, 9> kLambdas = {0, 3, 6, 10, 14, 18, 22, 27, 33};
+constexpr int kRoundsPerStart = 3;
+constexpr int kNearlyFull = 8;  // bits left in a group that is about to clip
 
 struct Group {
   std::array<std::int16_t, kGroup> place;  // but the largest value's, which is last
@@ -36,8 +39,7 @@ struct Group {
 Group load(std::span<const float> block) {
   const int largest = h4::index_of_largest(block.data(), kGroup);
   const float scale = own_tensor_scale(block);
-  const float m =
-      scale * to_float(to_fp8_e4m3(block[static_cast<std::size_t>(largest)] / scale));
+  const float m = scale * to_float(to_fp8_e4m3(block[static_cast<std::size_t>(largest)] / scale));
   Group group{};
   std::size_t at = 0;
   std::int64_t energy = 0;
@@ -84,8 +86,7 @@ class Distribution {
   }
   /// Sums over the places up to `place`.
   [[nodiscard]] const Sums& up_to(int place) const {
-    return below_[static_cast<std::size_t>(
-        std::clamp(place + kPlaceRange + 1, 0, kPlaceBins))];
+    return below_[static_cast<std::size_t>(std::clamp(place + kPlaceRange + 1, 0, kPlaceBins))];
   }
   [[nodiscard]] const Sums& all() const { return below_.back(); }
 
@@ -198,21 +199,46 @@ PatternTable to_pattern_table(std::span<const Row> rows, std::vector<std::uint8_
   return table;
 }
 
+std::size_t symbol_of(int place, const Row& row) {
+  std::size_t k = 0;
+  while (k + 1 < row.size() && 2 * place > h4::kPlaces * (row[k] + row[k + 1])) ++k;
+  return k;
+}
+
 Histogram histogram_of(const Group& group, const Row& row) {
   Histogram histogram{};
-  for (std::size_t i = 0; i + 1 < kGroup; ++i) {
-    std::size_t k = 0;
-    while (k + 1 < row.size() &&
-           2 * group.place[i] > h4::kPlaces * (row[k] + row[k + 1])) {
-      ++k;
-    }
-    ++histogram[k];
-  }
+  for (std::size_t i = 0; i + 1 < kGroup; ++i) ++histogram[symbol_of(group.place[i], row)];
   histogram[h4::kMaxSymbol] = 1;
   return histogram;
 }
 
-/// Sum over the blocks of squared error / energy, in units of 2^-30, clipping and padding included.
+/// Squared error of a group under a pattern, its last values clipped if no codebook fits `room`.
+std::int64_t clipped_error(const Group& group, const Row& row,
+                           std::span<const std::uint8_t> codebooks, int room) {
+  std::array<std::uint8_t, kGroup> symbols{};
+  for (std::size_t i = 0; i + 1 < kGroup; ++i) {
+    symbols[i] = static_cast<std::uint8_t>(symbol_of(group.place[i], row));
+  }
+  symbols[kGroup - 1] = h4::kMaxSymbol;
+  const std::uint8_t* cheapest = codebooks.data();
+  for (std::size_t at = 0; at < codebooks.size(); at += huffman::kSymbols) {
+    if (h4::code_bits(symbols.data(), codebooks.data() + at) <
+        h4::code_bits(symbols.data(), cheapest)) {
+      cheapest = codebooks.data() + at;
+    }
+  }
+  std::int64_t error = 0;
+  int bits = cheapest[h4::kMaxSymbol];
+  for (std::size_t i = 0; i + 1 < kGroup; ++i) {
+    bits += cheapest[symbols[i]];
+    const std::int64_t decoded = bits <= room ? h4::kPlaces * row[symbols[i]] : 0;
+    error += (group.place[i] - decoded) * (group.place[i] - decoded);
+  }
+  return error * group.weight;
+}
+
+/// Sum over the blocks of squared error / energy, in units of 2^-30, clipping and padding
+/// included.
 std::int64_t true_error(const h4::TableView& table, std::span<const float> values,
                         std::span<const std::size_t> blocks, const ParallelFor& parallel) {
   std::vector<std::int64_t> errors(blocks.size());
@@ -224,8 +250,8 @@ std::int64_t true_error(const h4::TableView& table, std::span<const float> value
       std::array<float, kGroup> decoded{};
       h4::encode_kv(block.data(), kGroup, table, scale, bytes.data());
       h4::decode(bytes.data(), table, scale, decoded.data());
-      const float unit = block[static_cast<std::size_t>(
-          h4::index_of_largest(block.data(), kGroup))];
+      const float unit =
+          block[static_cast<std::size_t>(h4::index_of_largest(block.data(), kGroup))];
       std::int64_t error = 0;
       std::int64_t energy = 0;
       for (std::size_t e = 0; e < kGroup; ++e) {
@@ -242,6 +268,44 @@ std::int64_t true_error(const h4::TableView& table, std::span<const float> value
   return sum;
 }
 
+/// A table in training, with its groups by pattern.
+struct KvDraft {
+  std::vector<Row> rows;
+  std::vector<std::uint8_t> codebooks;
+  std::vector<std::vector<const Group*>> members;
+
+  void assign(std::span<const Group> groups) {
+    members.assign(rows.size(), {});
+    for (const Group& group : groups) members[nearest_row(rows, group)].push_back(&group);
+  }
+
+  [[nodiscard]] std::vector<Histogram> histograms() const {
+    std::vector<Histogram> all;
+    for (std::size_t p = 0; p < rows.size(); ++p) {
+      for (const Group* group : members[p]) all.push_back(histogram_of(*group, rows[p]));
+    }
+    return all;
+  }
+
+  /// The best row for the members of a pattern over all lambdas.
+  [[nodiscard]] Row refit(std::size_t p, int room) const {
+    Distribution distribution;
+    for (const Group* group : members[p]) distribution.add(*group);
+    distribution.accumulate();
+    Row best = rows[p];
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (const int sixteenths : kLambdas) {
+      const Row row = descend(distribution, rows[p], sixteenths);
+      std::int64_t error = 0;
+      for (const Group* group : members[p]) error += clipped_error(*group, row, codebooks, room);
+      if (error >= least) continue;
+      least = error;
+      best = row;
+    }
+    return best;
+  }
+};
+
 PatternTable train_kv(std::span<const float> values, const H4FitOptions& options,
                       const ParallelFor& parallel) {
   const std::vector<std::size_t> blocks = live_blocks(values);
@@ -250,35 +314,32 @@ PatternTable train_kv(std::span<const float> values, const H4FitOptions& options
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     groups[i] = load(values.subspan(blocks[i] * kGroup, kGroup));
   }
-  std::vector<Row> rows = first_rows(groups, options.patterns, options.seed, parallel);
+  const int room =
+      h4::kBlockBits - 8 - h4::index_bits(options.patterns) - h4::index_bits(options.codebooks);
+  KvDraft draft{first_rows(groups, options.patterns, options.seed, parallel), {}, {}};
+  draft.assign(groups);
+  draft.codebooks = cluster_codebooks(draft.histograms(), options.codebooks, options.seed);
   PatternTable best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::size_t> owner(groups.size());
-  for (const int sixteenths : kLambdas) {
-    for (int round = 0; round < std::max(options.rounds, 1); ++round) {
-      std::vector<Distribution> distributions(rows.size());
-      for (std::size_t i = 0; i < groups.size(); ++i) {
-        distributions[nearest_row(rows, groups[i])].add(groups[i]);
-      }
-      parallel(rows.size(), [&](std::size_t begin, std::size_t end) {
-        for (std::size_t p = begin; p < end; ++p) {
-          distributions[p].accumulate();
-          rows[p] = descend(distributions[p], rows[p], sixteenths);
-        }
-      });
-    }
-    std::vector<Histogram> histograms(groups.size());
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      histograms[i] = histogram_of(groups[i], rows[nearest_row(rows, groups[i])]);
-    }
-    PatternTable table = to_pattern_table(
-        rows, cluster_codebooks(histograms, options.codebooks, options.seed));
+  for (int round = 0; round < std::max(options.rounds, 1); ++round) {
+    std::vector<Row> rows(draft.rows.size());
+    parallel(rows.size(), [&](std::size_t begin, std::size_t end) {
+      for (std::size_t p = begin; p < end; ++p) rows[p] = draft.refit(p, room);
+    });
+    draft.rows = rows;
+    draft.assign(groups);
+    // Codebooks start afresh now and then: their clusters have poor optima.
+    draft.codebooks =
+        round % kRoundsPerStart == 0
+            ? cluster_codebooks(draft.histograms(), options.codebooks,
+                                options.seed + static_cast<std::uint64_t>(round),
+                                room - kNearlyFull)
+            : refine_codebooks(draft.histograms(), draft.codebooks, room - kNearlyFull);
+    PatternTable table = to_pattern_table(draft.rows, draft.codebooks);
     const std::int64_t error = true_error(table.view().h4(), values, blocks, parallel);
-    if (std::getenv("KVDEBUG")) fprintf(stderr, "lambda %d error %.4f\n", sixteenths, 100*std::sqrt(double(error)/blocks.size()/(1<<30)));
-    if (error < least) {
-      least = error;
-      best = std::move(table);
-    }
+    if (error >= least) continue;
+    least = error;
+    best = std::move(table);
   }
   return best;
 }
