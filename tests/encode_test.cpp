@@ -221,7 +221,7 @@ TEST_P(Encode, EveryPathGivesTheSameBlocks) {
         kernels.search[static_cast<std::size_t>(mantissa_planes(GetParam()))]);
   };
   const rd::PreparedTable scalar_table = prepared(Isa::scalar);
-  for (const ShortlistEffort effort : {ShortlistEffort{0, 6, 32}, ShortlistEffort{2, 32, 0}}) {
+  for (const ShortlistEffort effort : {ShortlistEffort{0, 8, 32}, ShortlistEffort{2, 32, 0}}) {
     const Shortlist shortlist(scalar_table, effort.neighbours);
     for (const Isa isa : test::supported_isas()) {
       const rd::PreparedTable table = prepared(isa);

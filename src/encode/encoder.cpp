@@ -26,7 +26,7 @@ struct Encoder::Impl {
 
 namespace {
 
-constexpr ShortlistEffort kFast = {0, 6, 32};
+constexpr ShortlistEffort kFast = {0, 8, 32};
 constexpr ShortlistEffort kDefault = {2, 32, 0};
 
 Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in the encoder"}; }
