@@ -95,6 +95,10 @@ def read_file(path, f32=False):
     header = json.loads(raw[8:start])
     ecco = json.loads(header.pop("__metadata__")["ecco"])
     assert ecco["format"] == 1, "a newer format"
+    sealed = ecco.get("header_xxh3", "")
+    if xxhash and sealed:
+        blank = raw[8:start].replace(sealed.encode(), b"0" * 16)
+        assert xxhash.xxh3_64_hexdigest(blank) == sealed, "the header is damaged"
     data = {name: raw[start + t["data_offsets"][0]:start + t["data_offsets"][1]]
             for name, t in header.items()}
     for name, entry in {**ecco["tensors"], **ecco["carried"], **ecco["tables"]}.items():

@@ -224,8 +224,17 @@ def write_blocks():
 # ---- containers ------------------------------------------------------------------------------
 
 
-def container(tensors, metadata):
+def container(tensors, metadata, header_xxh3=False):
     """tensors: [(name, dtype, shape, bytes)] in the order of the data."""
+    if header_xxh3:
+        zeros = dict(metadata, header_xxh3="0" * 16)
+        text = header_of(tensors, zeros)
+        metadata = dict(metadata, header_xxh3=xxhash.xxh3_64_hexdigest(text))
+    text = header_of(tensors, metadata)
+    return struct.pack("<Q", len(text)) + text + b"".join(data for *_, data in tensors)
+
+
+def header_of(tensors, metadata):
     header, at = {}, 0
     if metadata is not None:
         header["__metadata__"] = {"ecco": json.dumps(metadata, separators=(",", ":"))}
@@ -233,8 +242,7 @@ def container(tensors, metadata):
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
         at += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % 64)
-    return struct.pack("<Q", len(text)) + text + b"".join(data for *_, data in tensors)
+    return text + b" " * (-(8 + len(text)) % 64)
 
 
 def xxh3(data):
@@ -329,8 +337,12 @@ def all_codecs():
 def write_containers():
     for name, make in ("minimal", minimal), ("all-codecs", all_codecs):
         tensors, metadata, plain = make()
-        (HERE / f"{name}.valid.safetensors").write_bytes(container(tensors, metadata))
+        valid = container(tensors, metadata, header_xxh3=name == "all-codecs")
+        (HERE / f"{name}.valid.safetensors").write_bytes(valid)
         (HERE / f"{name}.decoded.safetensors").write_bytes(container(plain, None))
+    damaged = valid.replace(b'scale\\":0.25', b'scale\\":0.75')
+    assert damaged != valid
+    (HERE / "damaged-header.invalid.safetensors").write_bytes(damaged)
     copy = lambda: json.loads(json.dumps(minimal()[1]))
     tensors = minimal()[0]
 
