@@ -165,12 +165,17 @@ TEST(GoldenFiles, ValidOnesDecode) {
 
 TEST(GoldenFiles, InvalidOnesAreCorrupt) {
   const std::map<std::string, std::string> reasons = {
-      {"a8-in-a-file", "unknown codec \"a8\""}, {"blocks-too-few", "[2, 128]"},
-      {"centroid-out-of-range", "124"},         {"checksum", "w: damaged: checksum"},
+      {"a8-in-a-file", "unknown codec \"a8\""},
+      {"blocks-too-few", "[2, 128]"},
+      {"centroid-out-of-range", "124"},
+      {"checksum", "w: damaged: checksum"},
       {"damaged-header", "header: damaged: checksum"},
-      {"missing-table", "ecco.table.u"},        {"newer-format", "newer format"},
-      {"tensor-in-no-group", "exactly one"},    {"unknown-codec", "unknown codec \"p6\""},
-      {"unused-table", "no tensor uses"},       {"zero-tensor-scale", "tensor_scale"}};
+      {"missing-table", "ecco.table.u"},
+      {"newer-format", "newer format"},
+      {"tensor-in-no-group", "exactly one"},
+      {"unknown-codec", "unknown codec \"p6\""},
+      {"unused-table", "no tensor uses"},
+      {"zero-tensor-scale", "tensor_scale"}};
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ECCO_TEST_GOLDEN)) {
     files += entry.path().string().ends_with(".invalid.safetensors") ? 1 : 0;
