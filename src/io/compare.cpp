@@ -24,6 +24,18 @@ Status read_chunk(const Model& model, const ModelTensor& tensor, const Chunks& c
   return {};
 }
 
+/// Lets go of the stored bytes of chunks begin .. end - 1.
+void release_chunks(const ModelTensor& tensor, const Chunks& chunks, std::uint64_t begin,
+                    std::uint64_t end) {
+  const bool blocks = tensor.codec.has_value();
+  const std::uint64_t unit_bytes =
+      blocks ? block_bytes(*tensor.codec) : float_bytes(*parse_float_dtype(tensor.dtype));
+  release_pages(
+      bytes_of_chunks(tensor.stored, chunks, begin, end, unit_bytes, [&](const Chunk& chunk) {
+        return blocks ? chunks.first_block(chunk) : chunks.first_value(chunk);
+      }));
+}
+
 /// The tensor that `tensor` is compared with.
 Result<const ModelTensor*> counterpart(const Model& original, const ModelTensor& tensor) {
   const ModelTensor* found = original.find(tensor.name);
@@ -77,10 +89,10 @@ Result<TensorError> compare(const Model& model, const ModelTensor& tensor, const
           sum.squared_error += parts[i % Chunks::kWindow].squared_error;
           sum.squared_signal += parts[i % Chunks::kWindow].squared_signal;
         }
+        release_chunks(tensor, chunks, begin, end);
+        release_chunks(**other, chunks, begin, end);
         return {};
       });
-  model.release(tensor);
-  original.release(**other);
   if (!status) return fail(std::move(status));
   return sum;
 }

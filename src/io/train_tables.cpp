@@ -5,6 +5,7 @@
 
 #include "ecco/fit.hpp"
 #include "ecco/standard_tables.hpp"
+#include "io/file_map.hpp"
 
 namespace ecco {
 namespace {
@@ -28,17 +29,28 @@ float importance_factor(const TrainingTensor& tensor) {
                    : 0.0f;
 }
 
+/// Every sample maps its neighbourhood as well.
+constexpr std::uint64_t kSamplesPerRelease = 256;
+
+std::uint64_t first_value(const TrainingTensor& tensor, std::uint64_t block) {
+  const std::uint64_t per_row = blocks_per_row(tensor.cols);
+  return block / per_row * tensor.cols + block % per_row * kGroup;
+}
+
+std::span<const std::uint8_t> values_before(const TrainingTensor& tensor, std::uint64_t block) {
+  return tensor.stored.first(first_value(tensor, block) * float_bytes(tensor.dtype));
+}
+
 /// Adds block `index` of the tensor.
 void add_block(const TrainingTensor& tensor, std::uint64_t index, float factor, bool weighted,
                Samples& samples) {
-  const std::uint64_t per_row = blocks_per_row(tensor.cols);
-  const std::uint64_t col = index % per_row * kGroup;
+  const std::uint64_t col = index % blocks_per_row(tensor.cols) * kGroup;
   const std::uint64_t count = std::min<std::uint64_t>(kGroup, tensor.cols - col);
-  const std::uint64_t first_value = index / per_row * tensor.cols + col;
 
   const std::size_t at = samples.values.size();
   samples.values.resize(at + kGroup, 0.0f);
-  widen(tensor.dtype, tensor.stored.data() + first_value * float_bytes(tensor.dtype),
+  widen(tensor.dtype,
+        tensor.stored.data() + first_value(tensor, index) * float_bytes(tensor.dtype),
         {samples.values.data() + at, count});
   if (!weighted) return;
   samples.importance.resize(at + kGroup, 0.0f);
@@ -62,10 +74,12 @@ Samples sample(std::span<const TrainingTensor> tensors) {
   for (std::uint64_t i = 0; i < fit_sample_size(blocks); ++i) {
     const std::uint64_t block = fit_sample_block(i, blocks);
     while (block - first >= blocks_of(tensors[t])) {
+      release_pages(tensors[t].stored);
       first += blocks_of(tensors[t++]);
       factor = importance_factor(tensors[t]);
     }
     add_block(tensors[t], block - first, factor, weighted, samples);
+    if (i % kSamplesPerRelease == 0) release_pages(values_before(tensors[t], block - first));
   }
   return samples;
 }
