@@ -137,7 +137,7 @@ nothing is compressed), seconds, values_per_second, and tensors: name, shape, dt
   add_regex(app, "--include", &arguments.include, "Compress only tensors with such names");
   add_regex(app, "--exclude", &arguments.exclude, "Carry tensors with such names");
   add_choice(app, "--table", &arguments.table, kTables,
-             "Patterns: built in, or trained on tensor or model (default standard)");
+             "Patterns: built in, or trained on tensor or model where that gains");
   add_threads(app, &arguments.threads);
   app->add_flag("--force", arguments.force, "Overwrite OUT if it exists");
   app->add_flag("--dry-run", arguments.dry_run,

@@ -90,7 +90,7 @@ TEST(CommandLine, UnknownInstructionSetIsAnErrorEverywhere) {
 }
 
 TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
-  const ScratchDirectory scratch;
+  const TemporaryFolder scratch;
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"--version"},
                                              {"--help"},
@@ -103,11 +103,11 @@ TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
 }
 
 TEST(CommandLine, ClosedStandardOutputDoesNotReachTheFile) {
-  const ScratchDirectory scratch;
-  write_file(scratch / "in", small_model());
-  expect_success(run_ecco({"compress", scratch / "in", "-o", scratch / "good"}));
-  run_ecco({"compress", scratch / "in", "-o", scratch / "out"}, {}, Output::closed);
-  EXPECT_EQ(read_file(scratch / "out"), read_file(scratch / "good"));
+  const TemporaryFolder scratch;
+  write_file(scratch.path("in"), small_model());
+  expect_success(run_ecco({"compress", scratch.path("in"), "-o", scratch.path("good")}));
+  run_ecco({"compress", scratch.path("in"), "-o", scratch.path("out")}, {}, Output::closed);
+  EXPECT_EQ(read_file(scratch.path("out")), read_file(scratch.path("good")));
 }
 
 }  // namespace

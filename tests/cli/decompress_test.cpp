@@ -7,14 +7,6 @@
 namespace ecco::test {
 namespace {
 
-/// Header of a safetensors file.
-nlohmann::json header_of(const std::string& path) {
-  const std::string bytes = read_file(path);
-  std::uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), sizeof length);
-  return nlohmann::json::parse(bytes.substr(8, length));
-}
-
 class Decompress : public testing::Test {
  protected:
   void SetUp() override {
@@ -22,16 +14,16 @@ class Decompress : public testing::Test {
     expect_success(run_ecco({"compress", in, "-o", packed}));
   }
 
-  ScratchDirectory scratch;
-  std::string in = scratch / "in";
-  std::string packed = scratch / "packed";
-  std::string out = scratch / "out";
+  TemporaryFolder scratch;
+  std::string in = scratch.path("in");
+  std::string packed = scratch.path("packed");
+  std::string out = scratch.path("out");
 };
 
 TEST_F(Decompress, GivesTheSourceTypesAndShapes) {
   expect_success(run_ecco({"decompress", packed, "-o", out}));
-  const nlohmann::json before = header_of(in);
-  const nlohmann::json after = header_of(out);
+  const nlohmann::json before = parse_file(in).header;
+  const nlohmann::json after = parse_file(out).header;
   for (const char* name : {"w", "v", "u", "bias", "ids"}) {
     EXPECT_EQ(after[name]["dtype"], before[name]["dtype"]) << name;
     EXPECT_EQ(after[name]["shape"], before[name]["shape"]) << name;
@@ -42,7 +34,7 @@ TEST_F(Decompress, GivesTheSourceTypesAndShapes) {
 TEST_F(Decompress, DtypeChangesTheCompressedTensorsOnly) {
   for (const auto& [option, dtype] : {std::pair{"f32", "F32"}, {"f16", "F16"}, {"bf16", "BF16"}}) {
     expect_success(run_ecco({"decompress", packed, "-o", out, "--dtype", option, "--force"}));
-    const nlohmann::json header = header_of(out);
+    const nlohmann::json header = parse_file(out).header;
     for (const char* name : {"w", "v", "u"}) EXPECT_EQ(header[name]["dtype"], dtype) << name;
     EXPECT_EQ(header["bias"]["dtype"], "F32");
     EXPECT_EQ(header["ids"]["dtype"], "I64");
@@ -50,28 +42,28 @@ TEST_F(Decompress, DtypeChangesTheCompressedTensorsOnly) {
 }
 
 TEST_F(Decompress, RefusesWhatItCannotDo) {
-  expect_error(run_ecco({"decompress", scratch / "none", "-o", out}), 1, "No such file");
+  expect_error(run_ecco({"decompress", scratch.path("none"), "-o", out}), 1, "No such file");
   expect_error(run_ecco({"decompress", in, "-o", out}), 1, "not compressed");
   write_file(out, "precious");
   expect_error(run_ecco({"decompress", packed, "-o", out}), 1, "--force");
-  EXPECT_EQ(read_file(out), "precious");
+  EXPECT_EQ(read_text(out), "precious");
 }
 
 TEST_F(Decompress, ChecksumsAreChecked) {
-  std::string bytes = read_file(packed);
-  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  Bytes bytes = read_file(packed);
+  bytes.back() ^= 1;
   write_file(packed, bytes);
   expect_error(run_ecco({"decompress", packed, "-o", out}), 1, "packed");
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST(WholeWay, TheModelInTheRepository) {
-  const ScratchDirectory scratch;
-  const std::string packed = scratch / "packed";
-  const std::string restored = scratch / "restored";
+  const TemporaryFolder scratch;
+  const std::string packed = scratch.path("packed");
+  const std::string restored = scratch.path("restored");
   expect_success(run_ecco({"compress", kModelDirectory, "-o", packed, "--effort", "fast"}));
-  const std::string config = read_file(packed + "/config.json");
-  EXPECT_EQ(nlohmann::json::parse(config)["quantization_config"]["quant_method"], "ecco");
+  const nlohmann::json config = nlohmann::json::parse(read_file(packed + "/config.json"));
+  EXPECT_EQ(config["quantization_config"]["quant_method"], "ecco");
   expect_success(run_ecco({"verify", packed}));
   const nlohmann::json info =
       json_of(run_ecco({"info", packed, "--against", kModelDirectory, "--json"}));

@@ -16,9 +16,9 @@ class Info : public testing::Test {
     expect_success(run_ecco({"compress", in, "-o", packed}));
   }
 
-  ScratchDirectory scratch;
-  std::string in = scratch / "in";
-  std::string packed = scratch / "packed";
+  TemporaryFolder scratch;
+  std::string in = scratch.path("in");
+  std::string packed = scratch.path("packed");
 };
 
 TEST_F(Info, JsonHasTheDocumentedKeys) {
@@ -26,9 +26,7 @@ TEST_F(Info, JsonHasTheDocumentedKeys) {
   EXPECT_EQ(keys_of(info), (std::vector<std::string>{"bits_per_weight", "file_bytes",
                                                      "header_bytes", "rmse", "tensors"}));
   EXPECT_EQ(info["file_bytes"], std::filesystem::file_size(packed));
-  std::uint64_t length = 0;
-  std::memcpy(&length, read_file(packed).data(), sizeof length);
-  EXPECT_EQ(info["header_bytes"], 8 + length);
+  EXPECT_EQ(info["header_bytes"], parse_file(packed).data_begin);
   EXPECT_NEAR(info["bits_per_weight"].get<double>(), 8.0 * 64 * 29 / 2956, 1e-9);
   EXPECT_TRUE(info["rmse"].is_null());
   ASSERT_EQ(info["tensors"].size(), 5u);  // by name: bias, ids, u, v, w
@@ -76,7 +74,7 @@ TEST_F(Info, ColumnsAreAligned) {
 }
 
 TEST_F(Info, AgainstItselfHasNoError) {
-  const std::string restored = scratch / "restored";
+  const std::string restored = scratch.path("restored");
   expect_success(run_ecco({"decompress", packed, "-o", restored, "--dtype", "f32"}));
   const nlohmann::json info = json_of(run_ecco({"info", packed, "--against", restored, "--json"}));
   EXPECT_EQ(info["rmse"], 0.0);
@@ -94,11 +92,11 @@ TEST_F(Info, OfAnUncompressedModel) {
 }
 
 TEST_F(Info, BadFiles) {
-  expect_error(run_ecco({"info", scratch / "none"}), 1, "No such file");
-  expect_error(run_ecco({"info", packed, "--against", scratch / "none"}), 1, "none");
-  write_file(scratch / "other", build_safetensors({gaussian_tensor("w", "F16", {4, 255}, 1)}));
-  expect_error(run_ecco({"info", packed, "--against", scratch / "other", "--json"}), 1, "");
-  const std::string bytes = read_file(packed);
+  expect_error(run_ecco({"info", scratch.path("none")}), 1, "No such file");
+  expect_error(run_ecco({"info", packed, "--against", scratch.path("none")}), 1, "none");
+  write_file(scratch.path("other"), safetensors({gaussian_tensor("w", "F16", {4, 255}, 1)}));
+  expect_error(run_ecco({"info", packed, "--against", scratch.path("other"), "--json"}), 1, "");
+  const std::string bytes = read_text(packed);
   write_file(packed, bytes.substr(0, bytes.size() - 1));
   expect_error(run_ecco({"info", packed}), 1, "packed");
   write_file(packed, bytes.substr(0, 100));

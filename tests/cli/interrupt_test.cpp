@@ -12,37 +12,37 @@ namespace ecco::test {
 namespace {
 
 /// Seconds of work in many small tensors, so that there are many places to stop.
-std::string long_work() {
-  std::vector<BuiltTensor> tensors;
+Bytes long_work() {
+  std::vector<RawTensor> tensors;
   for (unsigned i = 0; i < 64; ++i) {
     tensors.push_back(gaussian_tensor(numbered(i), "F16", {256, 512}, i));
   }
-  return build_safetensors(tensors);
+  return safetensors(tensors);
 }
 
 TEST(Interrupt, LeavesNoTraceOfTheOutput) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    const ScratchDirectory in;
-    const ScratchDirectory out;
-    write_file(in / "model", long_work());
-    const pid_t process = start_ecco(
-        {"compress", in / "model", "-o", out / "model", "--effort", "best", "--threads", "1"});
+    const TemporaryFolder in;
+    const TemporaryFolder out;
+    write_file(in.path("model"), long_work());
+    const pid_t process = start_ecco({"compress", in.path("model"), "-o", out.path("model"),
+                                      "--effort", "best", "--threads", "1"});
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (out.entries() == 0 && std::chrono::steady_clock::now() < deadline) {
+    while (out.names().size() == 0 && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    EXPECT_EQ(out.entries(), 1u);  // the temporary file: work has begun
-    EXPECT_FALSE(std::filesystem::exists(out / "model"));
+    EXPECT_EQ(out.names().size(), 1u);  // the temporary file: work has begun
+    EXPECT_FALSE(std::filesystem::exists(out.path("model")));
     kill(process, signal);
     EXPECT_EQ(wait_for(process), 1);
-    EXPECT_EQ(out.entries(), 0u);
+    EXPECT_EQ(out.names().size(), 0u);
   }
 }
 
 TEST(ProgressBar, IsShownOnATerminalAndCleared) {
-  const ScratchDirectory scratch;
-  const Outcome outcome =
-      run_ecco_on_terminal({"compress", kModelFile, "-o", scratch / "out", "--effort", "fast"});
+  const TemporaryFolder scratch;
+  const Outcome outcome = run_ecco_on_terminal(
+      {"compress", kModelFile, "-o", scratch.path("out"), "--effort", "fast"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_NE(outcome.out.find("times smaller"), std::string::npos);
   EXPECT_NE(outcome.err.find("compressing ["), std::string::npos) << outcome.err;

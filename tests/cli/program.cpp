@@ -45,9 +45,9 @@ int wait_for(pid_t process) {
 
 Outcome run_ecco(const std::vector<std::string>& arguments,
                  const std::vector<std::string>& environment, Output output) {
-  const ScratchDirectory scratch;
-  const std::string out = scratch / "out";
-  const std::string err = scratch / "err";
+  const TemporaryFolder scratch;
+  const std::string out = scratch.path("out");
+  const std::string err = scratch.path("err");
   const pid_t process = fork();
   if (process == 0) {
     redirect(STDERR_FILENO, err);
@@ -59,12 +59,12 @@ Outcome run_ecco(const std::vector<std::string>& arguments,
     become_ecco(arguments, environment);
   }
   const int exit_code = wait_for(process);
-  return {exit_code, read_file(out), read_file(err)};
+  return {exit_code, read_text(out), read_text(err)};
 }
 
 Outcome run_ecco_on_terminal(const std::vector<std::string>& arguments) {
-  const ScratchDirectory scratch;
-  const std::string out = scratch / "out";
+  const TemporaryFolder scratch;
+  const std::string out = scratch.path("out");
   int master = -1;
   int slave = -1;
   winsize size{24, 80, 0, 0};
@@ -85,7 +85,7 @@ Outcome run_ecco_on_terminal(const std::vector<std::string>& arguments) {
   }
   close(master);
   outcome.exit_code = wait_for(process);
-  outcome.out = read_file(out);
+  outcome.out = read_text(out);
   return outcome;
 }
 
@@ -124,12 +124,23 @@ std::vector<std::string> keys_of(const nlohmann::json& object) {
   return keys;
 }
 
-std::string small_model() {
-  return build_safetensors({gaussian_tensor("w", "F16", {4, 256}, 1),
-                            gaussian_tensor("v", "BF16", {2, 3, 130}, 2),
-                            gaussian_tensor("u", "F32", {3, 384}, 3),
-                            gaussian_tensor("bias", "F32", {128}, 4),
-                            {"ids", "I64", {2, 2}, std::string(32, '\1')}});
+Bytes small_model() {
+  return safetensors({gaussian_tensor("w", "F16", {4, 256}, 1),
+                      gaussian_tensor("v", "BF16", {2, 3, 130}, 2),
+                      gaussian_tensor("u", "F32", {3, 384}, 3),
+                      gaussian_tensor("bias", "F32", {128}, 4),
+                      {"ids", "I64", {2, 2}, Bytes(32, 1)}});
+}
+
+std::string read_text(const std::string& path) {
+  const Bytes bytes = read_file(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::string numbered(unsigned index) {
+  std::string name = "w";
+  name += std::to_string(index);
+  return name;
 }
 
 }  // namespace ecco::test

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "support/safetensors_builder.hpp"
+#include "support/safetensors_files.hpp"
 
 namespace ecco::test {
 
@@ -51,6 +51,12 @@ std::vector<std::string> keys_of(const nlohmann::json& object);
 
 /// The small model of these tests: w (F16, 4 x 256), v (BF16, 2 x 3 x 130), u (F32, 3 x 384),
 /// bias (F32, 128), ids (I64, 2 x 2).
-std::string small_model();
+Bytes small_model();
+
+/// A file as text.
+std::string read_text(const std::string& path);
+
+/// "w0", "w1", ... [GCC 12 warns wrongly about "w" + std::to_string(index).]
+std::string numbered(unsigned index);
 
 }  // namespace ecco::test

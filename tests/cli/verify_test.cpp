@@ -14,9 +14,9 @@ class Verify : public testing::Test {
     expect_success(run_ecco({"compress", in, "-o", packed}));
   }
 
-  ScratchDirectory scratch;
-  std::string in = scratch / "in";
-  std::string packed = scratch / "packed";
+  TemporaryFolder scratch;
+  std::string in = scratch.path("in");
+  std::string packed = scratch.path("packed");
 };
 
 /// An error on standard error beside a finding on standard output.
@@ -40,8 +40,8 @@ TEST_F(Verify, IntactFile) {
 }
 
 TEST_F(Verify, AFlippedBitIsFound) {
-  std::string bytes = read_file(packed);
-  bytes.back() = static_cast<char>(bytes.back() ^ 0x40);
+  Bytes bytes = read_file(packed);
+  bytes.back() ^= 0x40;
   write_file(packed, bytes);
   const Outcome outcome = run_ecco({"verify", packed, "--json"});
   expect_finding(outcome, "not intact");
@@ -54,7 +54,7 @@ TEST_F(Verify, AFlippedBitIsFound) {
 }
 
 TEST_F(Verify, ACorruptHeaderIsFound) {
-  const std::string bytes = read_file(packed);
+  const std::string bytes = read_text(packed);
   write_file(packed, bytes.substr(0, bytes.size() - 1));
   const Outcome outcome = run_ecco({"verify", packed, "--json"});
   expect_finding(outcome, "packed");
@@ -68,8 +68,8 @@ TEST_F(Verify, ACorruptHeaderIsFound) {
 
 TEST_F(Verify, NothingToVerify) {
   expect_error(run_ecco({"verify", in, "--json"}), 1, "no checksums");
-  expect_error(run_ecco({"verify", scratch / "none", "--json"}), 1, "No such file");
-  expect_error(run_ecco({"verify", scratch.path().string()}), 1, "directory");
+  expect_error(run_ecco({"verify", scratch.path("none"), "--json"}), 1, "No such file");
+  expect_error(run_ecco({"verify", scratch.path("")}), 1, "directory");
 }
 
 }  // namespace
