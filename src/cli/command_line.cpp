@@ -118,7 +118,7 @@ F16, BF16 and F32 tensors of rank 2 and above are compressed where that at least
 all others are carried unchanged. --include and --exclude are ECMAScript regular expressions
 that may match anywhere in a tensor's name; --exclude wins. A tensor with NaN or infinity is
 an error: --exclude it to carry it as it is. Against best, fast has 4 % and default 1 % more
-error; best takes ten times as long as default.
+error; best takes over ten times as long as default.
 Ctrl-C ends the run without a trace of OUT.
 
 --json prints one object: file, output, codec, effort, table, threads, dry_run,
@@ -137,7 +137,7 @@ nothing is compressed), seconds, values_per_second, and tensors: name, shape, dt
   add_regex(app, "--include", &arguments.include, "Compress only tensors with such names");
   add_regex(app, "--exclude", &arguments.exclude, "Carry tensors with such names");
   add_choice(app, "--table", &arguments.table, kTables,
-             "Patterns: built in, or trained on tensor or model where that gains");
+             "Patterns: built in (default), or trained where that gains");
   add_threads(app, &arguments.threads);
   app->add_flag("--force", arguments.force, "Overwrite OUT if it exists");
   app->add_flag("--dry-run", arguments.dry_run,

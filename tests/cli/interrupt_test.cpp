@@ -4,7 +4,11 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <iterator>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "cli/program.hpp"
 
@@ -20,19 +24,37 @@ Bytes long_work() {
   return safetensors(tensors);
 }
 
+/// Threads of a running process.
+std::size_t threads_of(pid_t process) {
+  std::error_code ignored;
+  const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(process) + "/task",
+                                                  ignored);
+  return static_cast<std::size_t>(std::distance(tasks, {}));
+}
+
+/// Waits until the condition holds, a minute at most.
+template <typename Condition>
+bool eventually(const Condition& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
 TEST(Interrupt, LeavesNoTraceOfTheOutput) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const auto& [signal, threads] : {std::pair(SIGINT, 1u), std::pair(SIGTERM, 3u)}) {
+    SCOPED_TRACE(threads);
     const TemporaryFolder in;
     const TemporaryFolder out;
     write_file(in.path("model"), long_work());
     const pid_t process = start_ecco({"compress", in.path("model"), "-o", out.path("model"),
-                                      "--effort", "best", "--threads", "1"});
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (out.names().size() == 0 && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    EXPECT_EQ(out.names().size(), 1u);  // the temporary file: work has begun
+                                      "--effort", "best", "--threads", std::to_string(threads)});
+    EXPECT_TRUE(eventually([&] { return out.names().size() == 1; }));  // the temporary file
     EXPECT_FALSE(std::filesystem::exists(out.path("model")));
+    EXPECT_TRUE(eventually([&] { return threads_of(process) >= threads; }));
+    EXPECT_EQ(threads_of(process), threads);
     kill(process, signal);
     EXPECT_EQ(wait_for(process), 1);
     EXPECT_EQ(out.names().size(), 0u);

@@ -24,6 +24,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 [[noreturn]] void become_ecco(std::vector<std::string> arguments,
                               std::vector<std::string> environment) {
   arguments.insert(arguments.begin(), ECCO_PROGRAM);
+  for (const int caught : {SIGINT, SIGTERM}) signal(caught, SIG_DFL);  // ignored under nohup
   for (std::string& entry : environment) putenv(entry.data());
   execv(ECCO_PROGRAM, pointers(arguments).data());
   _exit(127);
