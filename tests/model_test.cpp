@@ -315,6 +315,12 @@ TEST_F(ModelTest, BlocksAreThoseOfCompressForAnyNumberOfThreads) {
                                           gaussian_tensor("short", "F32", {1000, 130}, 2),
                                           gaussian_tensor("wide", "F16", {3, 33'000}, 3)};
   write_source(tensors);
+  std::vector<float> importance = test::gaussian(70'001, 4, 1.0f);
+  for (float& value : importance) value = std::abs(value);
+  options_.importance = folder_.path("importance");
+  test::write_file(
+      options_.importance,
+      test::safetensors({{"long", "F32", {70'001}, test::encode_values(importance, "F32")}}));
   ASSERT_TRUE(compress());
   const Bytes serial_bytes = test::read_file(out_);
   options_.overwrite = true;
@@ -332,6 +338,7 @@ TEST_F(ModelTest, BlocksAreThoseOfCompressForAnyNumberOfThreads) {
     CompressOptions options;
     options.effort = Effort::fast;
     if (tensor.dtype == "F16") options.largest_value = 65504.0f;
+    if (tensor.name == "long") options.importance = importance;
     const auto expected =
         ecco::compress(dense_view(values.data(), tensor.shape[0], tensor.shape[1]), options);
     ASSERT_TRUE(expected);
@@ -668,12 +675,12 @@ TEST_F(DirectoryTest, TrainsTablesThatEveryShardHasItsOwnNamesFor) {
     // Values of a kind that no standard table serves well.
     for (const auto& [file, tensor] :
          std::map<std::string, std::string>{{"one", "a"}, {"two", "b"}}) {
-      std::vector<float> values(200 * 256);
+      std::vector<float> values(40 * 256);
       for (std::size_t i = 0; i < values.size(); ++i) {
         values[i] = i * 2654435761u % 128 == 0 ? 1.0f : 0.4f;
       }
       std::vector<RawTensor> tensors = {
-          {tensor, "F32", {200, 256}, test::encode_values(values, "F32")}};
+          {tensor, "F32", {40, 256}, test::encode_values(values, "F32")}};
       if (file == "one") tensors.push_back(gaussian_tensor("norm", "F16", {256}, 2));
       test::write_file(in_ + "/" + file + ".safetensors", test::safetensors(tensors));
     }
