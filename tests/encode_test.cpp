@@ -139,13 +139,15 @@ TEST_P(Encode, EmitsValidBlocksOfEverySource) {
 }
 
 TEST_P(Encode, AwkwardShapesAreCodedWholeAndTheirPaddingIsRankZero) {
-  for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{0, 128},
-                                   {1, 1},
-                                   {3, 1},
-                                   {2, 127},
-                                   {2, 128},
-                                   {2, 129},
-                                   {1, 2880}}) {
+  for (const auto& shape : {std::pair<std::size_t, std::size_t>{0, 128},
+                            {1, 1},
+                            {3, 1},
+                            {2, 127},
+                            {2, 128},
+                            {2, 129},
+                            {1, 2880}}) {
+    const std::size_t rows = shape.first;  // Clang 14 captures no structured bindings
+    const std::size_t cols = shape.second;
     const std::vector<float> values = draw(Source::gaussian, rows * cols, 4);
     CompressOptions options;
     options.codec = GetParam();
