@@ -142,7 +142,7 @@ TEST(Evaluate, MatchesThePlainDecoder) {
   ReferenceDecoder q_decoder = reference(directory / "p4", tiny_config());
   double loss = 0.0;
   double divergence = 0.0;
-  for (const std::size_t begin : {0, 9}) {
+  for (const std::size_t begin : {std::size_t{0}, std::size_t{9}}) {
     const std::vector<std::uint32_t> window(text.begin() + static_cast<std::ptrdiff_t>(begin),
                                             text.begin() + static_cast<std::ptrdiff_t>(begin + 9));
     const auto p_logits = p_decoder.logits(window);

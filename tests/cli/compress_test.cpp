@@ -185,7 +185,7 @@ TEST_F(Compress, TablesOfTheFileAndOfTheTensor) {
     SCOPED_TRACE(table);
     expect_success(compress({"--table", table, "--codec", "p2", "--effort", "fast", "--force"}));
     const nlohmann::json info = json_of(run_ecco({"info", out, "--json"}));
-    const auto of = [&](int i) { return info["tensors"][i]["table"].get<std::string>(); };
+    const auto of = [&](std::size_t i) { return info["tensors"][i]["table"].get<std::string>(); };
     EXPECT_TRUE(of(0).starts_with("ecco.table."));
     EXPECT_EQ(of(0) == of(1), table == "file");
     expect_success(run_ecco({"verify", out}));

@@ -53,7 +53,7 @@ TEST(Interrupt, LeavesNoTraceOfTheOutput) {
                                       "--effort", "best", "--threads", std::to_string(threads)});
     EXPECT_TRUE(eventually([&] { return out.names().size() == 1; }));  // the temporary file
     EXPECT_FALSE(std::filesystem::exists(out.path("model")));
-    EXPECT_TRUE(eventually([&] { return threads_of(process) >= threads; }));
+    EXPECT_TRUE(eventually([&, least = threads] { return threads_of(process) >= least; }));
     EXPECT_EQ(threads_of(process), threads);
     kill(process, signal);
     EXPECT_EQ(wait_for(process), 1);
