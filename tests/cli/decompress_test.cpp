@@ -11,7 +11,7 @@ class Decompress : public testing::Test {
  protected:
   void SetUp() override {
     write_file(in, small_model());
-    expect_success(run_ecco({"compress", in, "-o", packed}));
+    expect_success(run_ecco({"compress", in, "-o", packed, "--effort", "best"}));
   }
 
   TemporaryFolder scratch;

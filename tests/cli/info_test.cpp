@@ -13,7 +13,7 @@ class Info : public testing::Test {
  protected:
   void SetUp() override {
     write_file(in, small_model());
-    expect_success(run_ecco({"compress", in, "-o", packed}));
+    expect_success(run_ecco({"compress", in, "-o", packed, "--effort", "best"}));
   }
 
   TemporaryFolder scratch;
