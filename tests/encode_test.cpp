@@ -345,6 +345,90 @@ TEST(EncodeErrors, NameWhatIsWrong) {
   options = {};
   options.codec = Codec::a8;
   EXPECT_EQ(error(options).code(), StatusCode::unsupported);
+  options = {};
+  options.largest_value = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(error(options).code(), StatusCode::invalid_argument);
+}
+
+TEST(EncodeErrors, NameTheFirstRowThatFailsWhateverTheThreads) {
+  std::vector<float> values = draw(Source::gaussian, 64 * 128, 14);
+  for (const std::size_t row : {5u, 20u, 41u, 63u}) {
+    values[row * 128 + row] = std::numeric_limits<float>::infinity();
+  }
+  for (const std::size_t threads : {1u, 2u, 7u}) {
+    const auto result =
+        compress(dense_view(std::as_const(values).data(), 64, 128), {}, test::threads(threads));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().message(), "row 5, column 5 is not finite (inf)");
+  }
+}
+
+TEST(EncodeErrors, EncodeRowsChecksItsArguments) {
+  std::vector<float> values = draw(Source::gaussian, 2 * 200, 15);
+  const Encoder encoder = Encoder::standard(Codec::p4, Effort::fast).value();
+  std::vector<std::uint8_t> blocks(2 * 2 * block_bytes(Codec::p4));
+  const auto code = [&](float tensor_scale, float largest_value, std::size_t bytes) {
+    return encoder
+        .encode_rows(dense_view(std::as_const(values).data(), 2, 200), {}, tensor_scale,
+                     largest_value, std::span(blocks).first(bytes))
+        .code();
+  };
+  EXPECT_EQ(code(1.0f, 1e38f, blocks.size()), StatusCode::ok);
+  EXPECT_EQ(code(1.0f, 1e38f, blocks.size() - 1), StatusCode::shape_mismatch);
+  EXPECT_EQ(code(0.0f, 1e38f, blocks.size()), StatusCode::invalid_argument);
+  EXPECT_EQ(code(2e34f, 1e38f, blocks.size()), StatusCode::invalid_argument);
+  EXPECT_EQ(code(1.0f, 0.0f, blocks.size()), StatusCode::invalid_argument);
+  values[399] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(code(1.0f, 1e38f, blocks.size()), StatusCode::not_finite);
+  EXPECT_EQ(
+      Encoder::create({Codec::p4, std::span<const std::int8_t>()}, Effort::fast).error().code(),
+      StatusCode::corrupt);
+}
+
+// Any scale of the tensor is coded validly, also one that no encoder would choose.
+TEST(EncodeScale, AnyTensorScaleGivesValidBlocks) {
+  const std::vector<float> values = draw(Source::student5, 4 * 128, 16);
+  for (const float tensor_scale : {1e-45f, 1e-30f, 1e-3f, 0.7f, 3.0f, 1e5f, 1e34f}) {
+    for (const Effort effort : kEfforts) {
+      const Encoder encoder = Encoder::standard(Codec::p4, effort).value();
+      std::vector<std::uint8_t> blocks(4 * block_bytes(Codec::p4));
+      ASSERT_TRUE(
+          encoder.encode_rows(dense_view(values.data(), 4, 128), {}, tensor_scale, 3e38f, blocks));
+      const auto tensor =
+          TensorView::parse(Codec::p4, 4, 128, tensor_scale, standard_table(Codec::p4), blocks);
+      ASSERT_TRUE(tensor);
+      expect_valid(*tensor);
+      if (tensor_scale > 1e-4f && tensor_scale < 1e4f) {
+        std::vector<float> decoded(values.size());
+        ASSERT_TRUE(decode_rows(*tensor, 0, dense_view(decoded.data(), 4, 128)));
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          EXPECT_NEAR(decoded[i], values[i], 0.4f + 0.1f * std::fabs(values[i]));
+        }
+      }
+    }
+  }
+}
+
+// With importances the shortlist stays near the exhaustive search, too.
+TEST(EncodeImportance, LessSearchCostsLittle) {
+  const std::vector<float> values = draw(Source::gaussian, 24 * 512, 17);
+  std::mt19937_64 random(18);
+  std::normal_distribution<float> normal;
+  std::vector<float> importance(512);
+  for (float& w : importance) w = std::exp(0.7f * normal(random));
+  for (const Codec codec : {Codec::p3, Codec::p4, Codec::p5}) {
+    double error[3];
+    for (const Effort effort : kEfforts) {
+      CompressOptions options;
+      options.codec = codec;
+      options.effort = effort;
+      options.importance = importance;
+      error[static_cast<int>(effort)] =
+          relative_error(encode(values, 24, 512, options), values, importance);
+    }
+    EXPECT_LE(error[1], 1.03 * error[2]) << codec_name(codec);
+    EXPECT_LE(error[0], 1.07 * error[2]) << codec_name(codec);
+  }
 }
 
 TEST(EncodeErrors, NoValueLeavesTheSourcesRange) {

@@ -107,6 +107,9 @@ inline Result<CompressedTensor> compress(MatrixView<const float> weights,
     if (!table) return fail(std::move(table.error()));
     ScaleStatistics statistics;
     if (Status status = add_rows(statistics, weights); !status) return fail(std::move(status));
+    if (Status status = rd::check_largest_value(options.largest_value); !status) {
+      return fail(std::move(status));
+    }
     const float tensor_scale = choose_tensor_scale(statistics);
 
     const rd::Kernels kernels = rd::scalar_kernels(options.codec);

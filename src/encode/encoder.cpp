@@ -29,6 +29,21 @@ namespace {
 constexpr ShortlistEffort kFast = {0, 8, 32};
 constexpr ShortlistEffort kDefault = {2, 32, 0};
 
+/// The failure of the first rows that have one, whichever thread meets it first.
+class FirstFailure {
+ public:
+  void add(std::size_t row, Status status) {
+    if (status || (!first_ && row_ <= row)) return;
+    row_ = row;
+    first_ = std::move(status);
+  }
+  [[nodiscard]] const Status& status() const noexcept { return first_; }
+
+ private:
+  std::size_t row_ = 0;
+  Status first_;
+};
+
 Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in the encoder"}; }
 
 }  // namespace
@@ -81,6 +96,8 @@ Status Encoder::encode_rows(MatrixView<const float> rows, std::span<const float>
                                             std::to_string(rows.rows * row_bytes)};
   }
   try {
+    if (Status status = rd::check_largest_value(largest_value); !status) return status;
+    if (!detail::all_finite(rows)) return detail::not_finite(rows, 0, 0);
     rd::ColumnBlocks columns;
     if (Status status = columns.prepare(rows.cols, importance, tensor_scale); !status) {
       return status;
@@ -116,7 +133,7 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
 
     std::mutex mutex;  // guards statistics and failure
     ScaleStatistics statistics;
-    Status failure;
+    FirstFailure failure;
     parallel(weights.rows, [&](std::size_t begin, std::size_t end) {
       ScaleStatistics part;
       const MatrixView<const float> rows = {weights.row(begin), end - begin, weights.cols,
@@ -124,9 +141,9 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
       Status status = add_rows(part, rows, begin);
       const std::lock_guard lock(mutex);
       statistics.merge(part);
-      if (!status) failure = std::move(status);
+      failure.add(begin, std::move(status));
     });
-    if (!failure) return fail(std::move(failure));
+    if (!failure.status()) return fail(failure.status());
     const float tensor_scale = choose_tensor_scale(statistics);
 
     const std::size_t row_bytes = blocks_per_row(weights.cols) * block_bytes(options.codec);
@@ -138,9 +155,9 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
           rows, options.importance, tensor_scale, options.largest_value,
           std::span(blocks).subspan(begin * row_bytes, (end - begin) * row_bytes));
       const std::lock_guard lock(mutex);
-      if (!status) failure = std::move(status);
+      failure.add(begin, std::move(status));
     });
-    if (!failure) return fail(std::move(failure));
+    if (!failure.status()) return fail(failure.status());
     return CompressedTensor::create(weights.rows, weights.cols, tensor_scale, std::move(*table),
                                     std::move(blocks));
   } catch (const std::bad_alloc&) {

@@ -8,16 +8,25 @@
 namespace ecco {
 namespace {
 
-constexpr int kShareUnit = 16;
+constexpr int kShareBits = 4;  // shares are in sixteenths
 
-/// Each element's share of the mean weight, in natural order; padding has none.
+/// What each element counts in the features, in natural order; padding counts nothing. The scores
+/// know one multiplier for all elements, where lambda over weight would be right: the square root
+/// of the weight is the best of the powers tried. The shares are rounded so that they add up to
+/// those of a full block exactly, as the scores' bias expects.
 std::array<std::int16_t, kGroup> shares_of(const rd::BlockWeights& weights) {
-  // A padded block counts as a full one.
-  const double unit = kShareUnit * static_cast<double>(kGroup) / weights.elements;
+  double total = 0.0;
+  for (const std::uint16_t weight : weights.weight)
+    total += std::sqrt(static_cast<double>(weight));
+  constexpr double kTotal = kGroup << kShareBits;
   std::array<std::int16_t, kGroup> out{};
+  double sum = 0.0;
+  int given = 0;
   for (std::size_t i = 0; i < kGroup; ++i) {
-    const double share = unit * weights.weight[i] / weights.mean_weight;
-    out[weights.element[i]] = static_cast<std::int16_t>(std::min(std::floor(share + 0.5), 2047.0));
+    sum += std::sqrt(static_cast<double>(weights.weight[i]));
+    const int due = static_cast<int>(std::floor(sum / total * kTotal + 0.5));
+    out[weights.element[i]] = static_cast<std::int16_t>(due - given);
+    given = due;
   }
   return out;
 }
@@ -94,7 +103,8 @@ void ShortlistEncoder::collect(MatrixView<const float> rows, std::size_t first, 
   }
 }
 
-/// As EncodeKernels::features, each row times its element's share, saturating at the end.
+/// As EncodeKernels::features, each row times its element's share, saturating at the end. The
+/// shares add up to 2048, so the sums stay in 32 bits.
 void ShortlistEncoder::weighted_features(std::size_t column_block, const std::int16_t* bins,
                                          Features& out) const {
   std::array<std::int32_t, kScoreRank> sum{};
@@ -102,10 +112,10 @@ void ShortlistEncoder::weighted_features(std::size_t column_block, const std::in
     const int bin = std::clamp(bins[i] + kScoreBins / 2, 0, kScoreBins - 1);
     const std::int16_t* row = shortlist_.basis() + bin * kScoreRank;
     const std::int32_t share = shares_[column_block][i];
-    for (std::size_t r = 0; r < kScoreRank; ++r) sum[r] += share * row[r] / kShareUnit;
+    for (std::size_t r = 0; r < kScoreRank; ++r) sum[r] += share * row[r];
   }
   for (std::size_t r = 0; r < kScoreRank; ++r) {
-    out[r] = static_cast<std::int16_t>(std::clamp(sum[r], -32768, 32767));
+    out[r] = static_cast<std::int16_t>(std::clamp(sum[r] >> kShareBits, -32768, 32767));
   }
 }
 

@@ -56,7 +56,7 @@ class ShortlistEncoder {
   ShortlistEffort effort_;
   double large_error_;
   rd::BlockSearch search_;
-  /// Per column block with weights: 16 times each element's share of the mean weight.
+  /// Per column block with weights: each element's share of the features.
   std::vector<std::array<std::int16_t, kGroup>> shares_;
   std::array<std::vector<Waiting>, 8> waiting_;  ///< by mantissa of the base code
   std::vector<Features> features_;

@@ -19,6 +19,13 @@
 
 namespace ecco::rd {
 
+/// Error: invalid_argument, unless `largest_value` is positive.
+inline Status check_largest_value(float largest_value) {
+  if (largest_value > 0.0f) return {};
+  return {StatusCode::invalid_argument,
+          "largest_value is " + std::to_string(largest_value) + ", not positive"};
+}
+
 /// The column blocks of a matrix with everything that does not depend on the values.
 class ColumnBlocks {
  public:
