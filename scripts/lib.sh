@@ -11,8 +11,13 @@ started=$SECONDS
 
 build_packages="cmake g++ ninja-build libcli11-dev libexpected-dev libfmt-dev libsentencepiece-dev
   libtbb-dev libxxhash-dev nlohmann-json3-dev"
-test_packages="clang-14 clang-format-14 libclang-rt-14-dev libgtest-dev python3-numpy qemu-user
-  shellcheck"
+test_packages="clang-14 clang-format-14 libclang-rt-14-dev libgtest-dev python3-numpy
+  python3-venv qemu-user shellcheck"
+
+# NVIDIA's compiler and disassembler on PyPI: one release of the compiler, which takes gcc 12.
+cuda_compiler="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88
+  nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85"
+cuda_tools="nvidia-cuda-cuobjdump==13.5.37 nvidia-cuda-nvdisasm==13.5.37"
 
 # step TEXT COMMAND...: prints TEXT and the seconds it took; on failure the end of its log.
 step() {
@@ -41,4 +46,40 @@ install_missing() {
   step "Fetch lists of packages" apt-get update
   step "Install ${#missing[@]} packages" \
     apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# pip_install NAME PACKAGE...: into a virtual environment of that name below build/; may fail.
+pip_install() {
+  local venv=build/$1
+  shift
+  [ -x "$venv/bin/pip" ] || python3 -m venv "$venv" || return
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+# Sets cuda_options, what CMake needs to build the GPU kernels: with the nvcc of this machine, or
+# else with NVIDIA's packages from PyPI; without both, CUDA is off.
+find_cuda() {
+  local nvcc top packages=$cuda_tools log=build/Install-CUDA.log
+  nvcc=$(command -v nvcc || true)
+  [ -n "$nvcc" ] || nvcc=$(command -v /usr/local/cuda/bin/nvcc || true)
+  [ -n "$nvcc" ] || packages="$packages $cuda_compiler"
+  # shellcheck disable=SC2086  # a list of words
+  if pip_install cuda-venv $packages > "$log" 2>&1 < /dev/null; then
+    top=$(echo "$root"/build/cuda-venv/lib/python3*/site-packages/nvidia/cu13)
+    cuda_options=("-DECCO_CUOBJDUMP=$top/bin/cuobjdump")
+    if [ -z "$nvcc" ]; then
+      nvcc=$top/bin/nvcc
+      ln -sfn lib "$top/lib64"  # where nvcc looks
+      cuda_options+=("-DCUDAToolkit_ROOT=$top")
+    fi
+  elif [ -n "$nvcc" ]; then
+    cuda_options=()
+    echo "No tests of machine code: NVIDIA's disassembler cannot be had from PyPI; see $log"
+  else
+    cuda_options=(-DECCO_CUDA=OFF)
+    echo "CUDA is off: no nvcc here, and NVIDIA's packages cannot be had from PyPI; see $log"
+    return
+  fi
+  cuda_options+=(-DECCO_CUDA=ON "-DCMAKE_CUDA_COMPILER=$nvcc"
+    "-DECCO_CUDA_ARCHITECTURES=80-real;90-real;120-real")
 }

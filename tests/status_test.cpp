@@ -37,6 +37,7 @@ TEST(Result, HoldsAValueOrTheReason) {
 static_assert(static_cast<int>(StatusCode::ok) == 0);
 static_assert(static_cast<int>(StatusCode::corrupt) == 5);
 static_assert(static_cast<int>(StatusCode::cancelled) == 9);
+static_assert(static_cast<int>(StatusCode::device_error) == 10);
 
 }  // namespace
 }  // namespace ecco

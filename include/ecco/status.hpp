@@ -22,7 +22,8 @@ enum class StatusCode : std::int32_t {
   io_error = 6,          ///< the operating system refused a file operation
   already_exists = 7,    ///< the output exists and may not be overwritten
   out_of_memory = 8,
-  cancelled = 9,  ///< the caller's progress function asked to stop
+  cancelled = 9,      ///< the caller's progress function asked to stop
+  device_error = 10,  ///< the CUDA runtime or the GPU reported a failure
 };
 
 /// Outcome of an operation: a code and, unless ok, one line that names the thing, the reason and

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// H4 blocks -> half, bfloat16, float: a lane per block, or the paper's decoder, a warp per block.
+#include "ecco/cuda/h4_lane.cuh"
+#include "ecco/cuda/h4_warp.cuh"
+#include "launch.cuh"
+
+namespace ecco::cuda::detail {
+namespace {
+
+constexpr int kWarps = kThreads / kWarpLanes;
+constexpr int kLaneThreads = 128;  ///< of the lane decoder, whose warps take much shared memory
+constexpr int kLaneWarps = kLaneThreads / kWarpLanes;
+
+std::size_t code_bytes(const H4Tables& tables) {
+  return static_cast<std::size_t>(tables.codebook_count) * h4::kCodeEntries * 4;
+}
+
+h4::Tables device_tables(const H4Tables& tables) {
+  return {static_cast<const uint4*>(tables.patterns),
+          tables.codes,
+          tables.pattern_count,
+          tables.codebook_count,
+          ecco::h4::index_bits(tables.pattern_count),
+          ecco::h4::index_bits(tables.codebook_count)};
+}
+
+__device__ __forceinline__ void load_codes(std::uint32_t* shared, const h4::Tables& tables) {
+  const unsigned count = static_cast<unsigned>(tables.codebook_count * h4::kCodeEntries);
+  for (unsigned i = threadIdx.x; i < count; i += blockDim.x) shared[i] = tables.codes[i];
+  __syncthreads();
+}
+
+template <typename T, bool kVector>
+__global__ void __launch_bounds__(kThreads)
+    parallel_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
+  extern __shared__ std::uint32_t codes[];
+  __shared__ h4::WarpScratch scratch[kWarps];
+  load_codes(codes, tables);
+  const int lane = lane_index();
+  const int warp = warp_index();
+  const std::uint32_t step = gridDim.x * kWarps;
+  const BlockPlace advance(step, job.blocks_per_row);
+  std::uint32_t block = blockIdx.x * kWarps + static_cast<unsigned>(warp);
+  BlockPlace place(block, job.blocks_per_row);
+  for (; block < job.block_count; block += step, place.advance(advance, job.blocks_per_row)) {
+    float values[4];
+    h4::decode_warp(job.blocks + static_cast<std::size_t>(block) * 64, tables, codes,
+                    job.tensor_scale, scratch[warp], values);
+    const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(lane);
+    store_four<kVector>(out + place.row * job.row_stride + at, values, at, job.cols);
+  }
+}
+
+/// Stores the first `room` of four values of T, given as their words.
+template <bool kVector, typename T>
+__device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[sizeof(T)],
+                                            int room) {
+  if constexpr (!kVector) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (room <= i) continue;
+      if constexpr (sizeof(T) == 2) {
+        to[i].bits = static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2));
+      } else {
+        to[i] = bits_float(words[i]);
+      }
+    }
+  } else if constexpr (sizeof(T) == 2) {
+    if (room > 0) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
+  } else {
+    if (room > 0) {
+      *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+    }
+  }
+}
+
+/// Writes the values of the 32 blocks that the warp has walked: 8 lanes per block, each of them 4
+/// values of every 32.
+template <bool kVector, typename T>
+__device__ __forceinline__ void write_blocks(const h4::LaneScratch<T>& scratch) {
+  constexpr int kPlanes = h4::LaneScratch<T>::kPlanes;
+  const int lane = lane_index();
+  const int part = lane % 8;
+#pragma unroll 1
+  for (int row = lane / 8; row < kWarpLanes; row += 4) {
+    const h4::Destination<T> to = scratch.destinations[row];
+    T* at = to.values + 4 * part;
+    const int room = to.count - 4 * part;
+    uint4 table[kPlanes];
+#pragma unroll
+    for (int p = 0; p < kPlanes; ++p) table[p] = scratch.values[row * kPlanes + p];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      std::uint32_t words[sizeof(T)];
+      h4::values_of<T>(table, scratch.symbols[row * 2 * h4::kRowWords + part + 8 * k], words);
+      store_words<kVector>(at + 32 * k, words, room - 32 * k);
+    }
+  }
+}
+
+/// Clears what was clipped and stores the outliers of the lane's own block, the last one at each
+/// place last.
+template <typename T>
+__device__ __forceinline__ void correct_block(const std::uint32_t* block,
+                                              const h4::LaneBlock& walked, bool zero,
+                                              float tensor_scale, const h4::Destination<T>& to) {
+#pragma unroll 1
+  for (int e = walked.coded; e < to.count; ++e) to.values[e] = from_float<T>(0.0f);
+  if (zero) return;
+  std::uint32_t at = static_cast<std::uint32_t>(walked.end);
+#pragma unroll 1
+  for (int i = 0; i < walked.outliers; ++i, at += h4::kOutlierBits) {
+    const std::uint32_t bits = __funnelshift_r(block[at / 32], block[at / 32 + 1], at);
+    const int place = static_cast<int>(bits & 127u);
+    const float value = tensor_scale * h4::fp8_value(bits >> 7 & 255u);
+    if (place < to.count) to.values[place] = from_float<T>(value);
+  }
+}
+
+template <typename T, bool kVector>
+__global__ void __launch_bounds__(kLaneThreads)
+    lane_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
+  extern __shared__ std::uint32_t codes[];
+  __shared__ h4::LaneScratch<T> scratches[kLaneWarps];
+  load_codes(codes, tables);
+  h4::LaneScratch<T>& scratch = scratches[warp_index()];
+  const int lane = lane_index();
+  const std::uint32_t step = gridDim.x * kLaneThreads;
+  const BlockPlace advance(step, job.blocks_per_row);
+  std::uint32_t block = blockIdx.x * kLaneThreads + threadIdx.x;
+  BlockPlace place(block, job.blocks_per_row);
+  std::uint32_t first = block - static_cast<unsigned>(lane);
+  for (; first < job.block_count;
+       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
+    h4::stage_blocks(scratch, job.blocks, first, job.block_count);
+    __syncwarp();
+    const std::uint32_t* own = scratch.blocks + lane * h4::kRowWords;
+    const h4::Header header = h4::parse_header(own[0], tables);
+    const std::uint32_t at = place.column * kGroup;
+    const int room = static_cast<int>(job.cols - at);
+    const h4::Destination<T> to{out + place.row * job.row_stride + at,
+                                block < job.block_count ? min(room, kGroup) : 0};
+    scratch.destinations[lane] = to;
+    h4::tabulate_values<T>(scratch, __ldg(tables.patterns + header.pattern),
+                           job.tensor_scale * h4::fp8_value(header.scale));
+    const h4::LaneBlock walked =
+        h4::walk_block(scratch, tables.header_bits(), header.codebook, codes);
+    __syncwarp();
+    write_blocks<kVector>(scratch);
+    __syncwarp();
+    correct_block(own, walked, header.is_zero(), job.tensor_scale, to);
+    __syncwarp();
+  }
+}
+
+template <bool kVector, typename T>
+cudaError_t launch(const DecodeJob& job, const H4Tables& tables, bool parallel, T* out,
+                   cudaStream_t stream) {
+  const std::size_t shared = code_bytes(tables);
+  const auto kernel = parallel ? parallel_kernel<T, kVector> : lane_kernel<T, kVector>;
+  const std::uint32_t per_block = parallel ? kWarps : kLaneThreads;
+  const int threads = parallel ? kThreads : kLaneThreads;
+  unsigned grid = 0;
+  const cudaError_t error = grid_size(kernel, job.block_count, per_block, threads, shared, grid);
+  if (error != cudaSuccess) return error;
+  kernel<<<grid, threads, shared, stream>>>(job, device_tables(tables), out);
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+template <typename T>
+cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool parallel, T* out,
+                      cudaStream_t stream) {
+  return job.vector ? launch<true>(job, tables, parallel, out, stream)
+                    : launch<false>(job, tables, parallel, out, stream);
+}
+
+template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, half*, cudaStream_t);
+template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, bfloat16*, cudaStream_t);
+template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, float*, cudaStream_t);
+
+}  // namespace ecco::cuda::detail

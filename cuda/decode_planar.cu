@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Planar blocks -> half, bfloat16, float: a quad of lanes per block, eight blocks per warp.
+#include "ecco/cuda/planar.cuh"
+#include "launch.cuh"
+
+namespace ecco::cuda::detail {
+namespace {
+
+constexpr std::uint32_t kQuads = kThreads / planar::kQuadLanes;
+
+template <int R, typename T, bool kVector>
+__global__ void __launch_bounds__(kThreads)
+    decode_kernel(DecodeJob job, const std::uint32_t* __restrict__ table, int patterns,
+                  T* __restrict__ out) {
+  __shared__ planar::SharedTables<R> tables;
+  planar::load_tables<R>(tables, table);
+  __syncthreads();
+  const int t = static_cast<int>(threadIdx.x % planar::kQuadLanes);
+  const std::uint32_t step = gridDim.x * kQuads;
+  const BlockPlace advance(step, job.blocks_per_row);
+  std::uint32_t block = blockIdx.x * kQuads + threadIdx.x / planar::kQuadLanes;
+  BlockPlace place(block, job.blocks_per_row);
+  // A warp stays together while any of its quads has a block; the others repeat the last one.
+  for (std::uint32_t first = blockIdx.x * kQuads; first < job.block_count;
+       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
+    const bool live = block < job.block_count;
+    const std::size_t index = live ? block : job.block_count - 1;
+    const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(t);
+    const std::uint32_t cols = live ? job.cols : 0;
+    T* to = out + place.row * job.row_stride + at;
+    planar::decode_quad<R>(job.blocks + index * (32 + 16 * R), t, tables, patterns,
+                           job.tensor_scale, [&](int i, const float(&values)[4]) {
+                             store_four<kVector>(to + 16 * i, values,
+                                                 at + 16 * static_cast<unsigned>(i), cols);
+                           });
+  }
+}
+
+template <int R, typename T>
+cudaError_t launch(const DecodeJob& job, const std::uint32_t* table, int patterns, T* out,
+                   cudaStream_t stream) {
+  const auto kernel = job.vector ? decode_kernel<R, T, true> : decode_kernel<R, T, false>;
+  unsigned grid = 0;
+  const cudaError_t error = grid_size(kernel, job.block_count, kQuads, kThreads, 0, grid);
+  if (error != cudaSuccess) return error;
+  kernel<<<grid, kThreads, 0, stream>>>(job, table, patterns, out);
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+template <typename T>
+cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table,
+                          int patterns, T* out, cudaStream_t stream) {
+  switch (codec) {
+    case Codec::p2:
+      return launch<0>(job, table, patterns, out, stream);
+    case Codec::p3:
+      return launch<1>(job, table, patterns, out, stream);
+    case Codec::p4:
+      return launch<2>(job, table, patterns, out, stream);
+    default:
+      return launch<3>(job, table, patterns, out, stream);
+  }
+}
+
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, half*,
+                                   cudaStream_t);
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, bfloat16*,
+                                   cudaStream_t);
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, float*,
+                                   cudaStream_t);
+
+}  // namespace ecco::cuda::detail

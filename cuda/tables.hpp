@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Pattern tables in the form that kernels read.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ecco/huffman.hpp"
+#include "ecco/pattern_table.hpp"
+
+namespace ecco::cuda::detail {
+
+/// Words to copy to the device: values first; for h4 the codes from `codes_at` on.
+struct HostTables {
+  std::vector<std::uint32_t> words;
+  std::size_t codes_at = 0;
+  int codebooks = 0;
+};
+
+/// Sets byte `index` of a row of words.
+inline void set_byte(std::uint32_t* words, std::size_t index, int byte) {
+  words[index / 4] |= static_cast<std::uint32_t>(byte & 255) << (8 * (index % 4));
+}
+
+/// 257 rows of centroids + 128; patterns past the table, and row 256, are zeros (128).
+inline HostTables planar_tables(const PatternTableView& table) {
+  const auto width = static_cast<std::size_t>(centroids_per_pattern(table.codec));
+  const std::size_t row_words = (width + 3) / 4;
+  HostTables out;
+  out.words.assign((kMaxPatterns + 1) * row_words, 0);
+  for (int p = 0; p <= kMaxPatterns; ++p) {
+    std::uint32_t* row = out.words.data() + static_cast<std::size_t>(p) * row_words;
+    for (std::size_t k = 0; k < width; ++k) {
+      set_byte(row, k, (p < table.patterns() ? table.pattern(p)[k] : 0) + 128);
+    }
+  }
+  return out;
+}
+
+/// Rows of 16 bytes, 128 - numerator, and a row of zeros (128); then per codebook 256 words symbol
+/// << 16 | length.
+inline HostTables h4_tables(const PatternTableView& table) {
+  HostTables out;
+  const h4::TableView h4 = table.h4();
+  out.words.assign(static_cast<std::size_t>(4 * (h4.patterns + 1)), 0x80808080u);
+  std::fill_n(out.words.begin(), 4 * h4.patterns, 0u);
+  for (int p = 0; p < h4.patterns; ++p) {
+    for (int k = 0; k < huffman::kSymbols; ++k) {
+      set_byte(out.words.data() + 4 * p, static_cast<std::size_t>(k),
+               128 - h4::symbol_numerator(h4.pattern(p), k));
+    }
+  }
+  out.codes_at = out.words.size();
+  out.codebooks = h4.codebooks;
+  for (int c = 0; c < h4.codebooks; ++c) {
+    huffman::Lengths lengths{};
+    std::copy_n(h4.codebook(c), huffman::kSymbols, lengths.begin());
+    for (const huffman::Step& step : huffman::step_table(huffman::canonical_codes(lengths))) {
+      out.words.push_back(static_cast<std::uint32_t>(step.symbol) << 16 | step.length);
+    }
+  }
+  return out;
+}
+
+inline HostTables host_tables(const PatternTableView& table) {
+  return is_planar(table.codec) ? planar_tables(table) : h4_tables(table);
+}
+
+}  // namespace ecco::cuda::detail

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// Compressed matrices on a GPU: upload, decode. Compiles without nvcc and without CUDA headers;
+// link ecco::cuda. Every function works on the current device; `stream` = nullptr is the default
+// stream. Compute calls neither allocate nor wait: their errors are those of arguments and of the
+// launch; what fails later on the device, the caller's next synchronisation reports.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "ecco/codec.hpp"
+#include "ecco/config.hpp"
+#include "ecco/status.hpp"
+#include "ecco/tensor.hpp"
+#include "ecco/types.hpp"
+
+struct CUstream_st;
+
+namespace ecco::cuda {
+
+/// cudaStream_t.
+using Stream = CUstream_st*;
+
+/// Device memory; movable. Freed by the destructor, which waits as cudaFree does.
+class DeviceMemory {
+ public:
+  DeviceMemory() noexcept = default;
+  DeviceMemory(DeviceMemory&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~DeviceMemory();
+
+  /// Errors: out_of_memory, device_error.
+  static Result<DeviceMemory> allocate(std::size_t bytes) noexcept;
+
+  [[nodiscard]] std::uint8_t* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::uint8_t* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// What kernels need of a tensor; all pointers are to device memory. docs/cuda.md describes the
+/// tables.
+struct DeviceTensorView {
+  Codec codec = Codec::p4;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  float tensor_scale = 1.0f;
+  int device = 0;
+  const std::uint8_t* blocks = nullptr;    ///< as in TensorView, aligned to 16 bytes
+  const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
+  const std::uint32_t* codes = nullptr;    ///< h4: table of codes
+  int pattern_count = 0;
+  int codebook_count = 0;  ///< h4
+};
+
+/// Owning tensor on a device; movable.
+class DeviceTensor {
+ public:
+  [[nodiscard]] const DeviceTensorView& view() const noexcept { return view_; }
+  [[nodiscard]] std::size_t device_bytes() const noexcept {
+    return blocks_.bytes() + tables_.bytes();
+  }
+
+ private:
+  friend Result<DeviceTensor> upload(const TensorView& tensor, Stream stream) noexcept;
+  DeviceTensor() = default;
+
+  DeviceTensorView view_;
+  DeviceMemory blocks_;
+  DeviceMemory tables_;
+};
+
+/// Copies a tensor to the current device; the source may go away when it returns. Allocates and
+/// may wait for the stream. Errors: unsupported (no GPU, compute capability below 8.0, 2^31 blocks
+/// or columns or more), out_of_memory, device_error.
+Result<DeviceTensor> upload(const TensorView& tensor, Stream stream = nullptr) noexcept;
+
+/// How H4 blocks are decoded; the results are the same.
+enum class H4Decoder : std::uint8_t {
+  lane,      ///< a lane per block: fast
+  parallel,  ///< the paper's parallel Huffman decoder, a warp per block
+};
+
+/// Decodes all rows to `out`, device memory of tensor.rows x tensor.cols values; padding is not
+/// written. Bit-identical to ecco::decode_rows on any block bytes. Fastest when rows, their stride
+/// and their length are aligned to four values. Errors: shape_mismatch, invalid_argument (an
+/// address that is not a multiple of the value's size, another device), device_error.
+Status decode(const DeviceTensorView& tensor, MatrixView<half> out, Stream stream,
+              H4Decoder decoder = H4Decoder::lane) noexcept;
+Status decode(const DeviceTensorView& tensor, MatrixView<bfloat16> out, Stream stream,
+              H4Decoder decoder = H4Decoder::lane) noexcept;
+Status decode(const DeviceTensorView& tensor, MatrixView<float> out, Stream stream,
+              H4Decoder decoder = H4Decoder::lane) noexcept;
+
+/// Decodes rows of A8 blocks, ceil(out.cols / 64) each, `blocks` aligned to 16 bytes.
+/// Bit-identical to a8::decode. Errors as decode.
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<half> out,
+                 Stream stream) noexcept;
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<bfloat16> out,
+                 Stream stream) noexcept;
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<float> out,
+                 Stream stream) noexcept;
+
+}  // namespace ecco::cuda

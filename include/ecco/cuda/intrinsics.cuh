@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// PTX instructions that C++ does not reach, or reaches with more instructions than needed.
+#pragma once
+
+#include <cstdint>
+
+#include "ecco/types.hpp"
+
+namespace ecco::cuda {
+
+inline constexpr int kWarpLanes = 32;
+inline constexpr unsigned kFullMask = 0xffffffffu;
+
+/// Byte permutation with the whole selector: bit 3 of a nibble replicates the byte's sign, which
+/// __byte_perm masks away.
+__device__ __forceinline__ std::uint32_t prmt(std::uint32_t a, std::uint32_t b,
+                                              std::uint32_t selector) {
+  std::uint32_t result;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(selector));
+  return result;
+}
+
+/// Bits of `a` where `mask` is 1, of `b` elsewhere. As inline PTX because the compiler splits the
+/// select into two instructions when the mask is a literal.
+__device__ __forceinline__ std::uint32_t select_bits(std::uint32_t a, std::uint32_t b,
+                                                     std::uint32_t mask) {
+  std::uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xE4;" : "=r"(result) : "r"(a), "r"(b), "r"(mask));
+  return result;
+}
+
+/// 64-bit shifts that give 0 from 64 on.
+__device__ __forceinline__ std::uint64_t shift_right(std::uint64_t value, std::uint32_t count) {
+  std::uint64_t result;
+  asm("shr.b64 %0, %1, %2;" : "=l"(result) : "l"(value), "r"(count));
+  return result;
+}
+__device__ __forceinline__ std::uint64_t shift_left(std::uint64_t value, std::uint32_t count) {
+  std::uint64_t result;
+  asm("shl.b64 %0, %1, %2;" : "=l"(result) : "l"(value), "r"(count));
+  return result;
+}
+
+/// Two values rounded to nearest even, the first one in the low half.
+template <typename T>
+__device__ __forceinline__ std::uint32_t round_pair(float low, float high);
+template <>
+__device__ __forceinline__ std::uint32_t round_pair<half>(float low, float high) {
+  std::uint32_t result;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+template <>
+__device__ __forceinline__ std::uint32_t round_pair<bfloat16>(float low, float high) {
+  std::uint32_t result;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+
+/// Lane index of the calling thread in a one-dimensional block.
+__device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x % kWarpLanes); }
+
+/// Warp index in the block, the same register in all lanes as far as the compiler knows.
+__device__ __forceinline__ int warp_index() {
+  return __shfl_sync(kFullMask, static_cast<int>(threadIdx.x / kWarpLanes), 0);
+}
+
+/// Stores four consecutive values, rounded to T, where the row has them: `at` is the column of the
+/// first one. kVector: `out` + 4 values is aligned to 4 * sizeof(T) and cols % 4 == 0.
+template <bool kVector, typename T>
+__device__ __forceinline__ void store_four(T* out, const float (&values)[4], unsigned at,
+                                           unsigned cols) {
+  if constexpr (!kVector) {
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      if (at + i < cols) out[i] = from_float<T>(values[i]);
+    }
+  } else if constexpr (sizeof(T) == 4) {
+    if (at < cols) {
+      *reinterpret_cast<float4*>(out) = make_float4(values[0], values[1], values[2], values[3]);
+    }
+  } else if (at < cols) {
+    *reinterpret_cast<uint2*>(out) =
+        make_uint2(round_pair<T>(values[0], values[1]), round_pair<T>(values[2], values[3]));
+  }
+}
+
+}  // namespace ecco::cuda

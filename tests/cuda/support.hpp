@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Device memory, and the fixture of every test of a kernel.
+#pragma once
+
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ecco/cuda/device.hpp"
+#include "ecco/pattern_table.hpp"
+#include "ecco/standard_tables.hpp"
+#include "ecco/tensor.hpp"
+#include "support/compare.hpp"
+#include "support/h4_tables.hpp"
+
+namespace ecco::test {
+
+/// Skips with the reason where no GPU (nor ptxvm) is; fails when a kernel reported an error.
+class CudaTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count == 0) {
+      GTEST_SKIP() << "no GPU: " << cudaGetErrorString(error);
+    }
+  }
+  void TearDown() override { EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess); }
+};
+
+/// An array on the device.
+template <typename T>
+class DeviceArray {
+ public:
+  explicit DeviceArray(const std::vector<T>& values) : size_(values.size()) {
+    void* data = nullptr;
+    EXPECT_EQ(cudaMalloc(&data, size_ * sizeof(T)), cudaSuccess);
+    data_ = static_cast<T*>(data);
+    EXPECT_EQ(cudaMemcpy(data_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice),
+              cudaSuccess);
+  }
+  ~DeviceArray() { cudaFree(data_); }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+
+  [[nodiscard]] T* data() const { return data_; }
+  [[nodiscard]] std::vector<T> values() const {
+    std::vector<T> out(size_);
+    EXPECT_EQ(cudaMemcpy(out.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost),
+              cudaSuccess);
+    return out;
+  }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_;
+};
+
+/// Blocks of arbitrary bytes, most of them not valid: dense and sparse bits, planes full of ones,
+/// scale 0, and patterns past a short table.
+inline std::vector<std::uint8_t> arbitrary_blocks(std::mt19937& random, Codec codec,
+                                                  std::size_t count) {
+  const std::size_t size = block_bytes(codec);
+  std::vector<std::uint8_t> blocks(count * size);
+  for (std::size_t b = 0; b < count; ++b) {
+    std::uint8_t* block = blocks.data() + b * size;
+    for (std::size_t i = 0; i < size; ++i) {
+      const auto r = static_cast<std::uint8_t>(random());
+      const auto s = static_cast<std::uint8_t>(random());
+      block[i] = b % 5 == 0   ? r
+                 : b % 5 == 1 ? static_cast<std::uint8_t>(r | s)
+                 : b % 5 == 2 ? static_cast<std::uint8_t>(r & s)
+                 : b % 5 == 3 ? (i >= 16 && i < 32 ? std::uint8_t{255} : r)
+                              : (i >= 2 && i < 16 ? std::uint8_t{255} : r);
+    }
+    if (b % 23 == 7) block[1] = 0;
+    if (b % 29 == 9) std::fill(block, block + size, std::uint8_t{0});
+    if (codec == Codec::h4 && b % 2 == 0) {
+      fill_adversarial(random, static_cast<int>(b / 2), block);
+    }
+  }
+  return blocks;
+}
+
+/// A table of random centroids (h4: and codebooks) of the given number of patterns.
+inline PatternTable random_table(std::mt19937& random, Codec codec, int patterns,
+                                 int codebooks = 4) {
+  PatternTable table;
+  table.codec = codec;
+  if (codec == Codec::h4) {
+    H4Table h4 = random_h4_table(random, patterns, codebooks);
+    table.centroids = std::move(h4.centroids);
+    table.codebooks = std::move(h4.lengths);
+    return table;
+  }
+  table.centroids.resize(static_cast<std::size_t>(patterns * centroids_per_pattern(codec)));
+  for (std::int8_t& c : table.centroids) {
+    c = static_cast<std::int8_t>(static_cast<int>(random() % 247) - 123);
+  }
+  return table;
+}
+
+}  // namespace ecco::test
