@@ -5,38 +5,26 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <limits>
 #include <new>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "ecco/cuda/tiles.hpp"
+#include "errors.hpp"
 #include "launch.hpp"
 #include "tables.hpp"
 
 namespace ecco::cuda {
 namespace {
 
-constexpr std::size_t kMostBlocks = std::numeric_limits<std::int32_t>::max();
-constexpr std::size_t kAlignment = 16;  ///< of blocks and tables
-
-/// Status of a failed call of the runtime, which `what` names.
-Status failure(const char* what, cudaError_t error) noexcept {
-  StatusCode code = StatusCode::device_error;
-  if (error == cudaErrorMemoryAllocation) code = StatusCode::out_of_memory;
-  if (error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver ||
-      error == cudaErrorNoKernelImageForDevice) {
-    code = StatusCode::unsupported;
-  }
-  try {
-    return {code, std::string(what) + ": " + cudaGetErrorString(error)};
-  } catch (const std::bad_alloc&) {
-    return {code, ""};
-  }
-}
-
-Status check(const char* what, cudaError_t error) noexcept {
-  return error == cudaSuccess ? Status() : failure(what, error);
-}
+using detail::aligned;
+using detail::check;
+using detail::check_device;
+using detail::guarded;
+using detail::kAlignment;
+using detail::kMostBlocks;
 
 /// The current device, if the kernels run on it.
 Result<int> usable_device() {
@@ -52,10 +40,6 @@ Result<int> usable_device() {
                                              ".x, but the kernels need 8.0 or more");
   }
   return device;
-}
-
-bool aligned(const void* address, std::size_t bytes) noexcept {
-  return reinterpret_cast<std::uintptr_t>(address) % bytes == 0;
 }
 
 /// Checks a matrix of output and describes the blocks that fill it.
@@ -98,13 +82,10 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
                                             std::to_string(tensor.rows) + " x " +
                                             std::to_string(tensor.cols)};
   }
-  int device = 0;
-  if (Status status = check("cudaGetDevice", cudaGetDevice(&device)); !status) return status;
-  if (device != tensor.device) {
-    return {StatusCode::invalid_argument, "the tensor lies on device " +
-                                              std::to_string(tensor.device) + ", current is " +
-                                              std::to_string(device)};
+  if (tensor.layout != Layout::raw) {
+    return {StatusCode::unsupported, "only tensors of layout raw are decoded"};
   }
+  if (Status status = check_device(tensor.device); !status) return status;
   const auto job =
       decode_job(tensor.blocks, blocks_per_row(tensor.cols), tensor.tensor_scale, out);
   if (!job) return job.error();
@@ -131,16 +112,6 @@ Status decode_activations(const std::uint8_t* blocks, float tensor_scale, Matrix
   return check("decode_a8", detail::decode_a8(*job, out.data, stream));
 }
 
-/// Runs a function that may lack memory for its messages.
-template <typename Function>
-Status guarded(Function&& function) noexcept {
-  try {
-    return function();
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::out_of_memory, ""};
-  }
-}
-
 }  // namespace
 
 cudaError_t detail::multiprocessors(int& count) {
@@ -159,49 +130,104 @@ Result<DeviceMemory> DeviceMemory::allocate(std::size_t bytes) noexcept {
   const cudaError_t error = cudaMalloc(&data, std::max<std::size_t>(bytes, 1));
   if (error != cudaSuccess) {
     cudaGetLastError();  // not to be reported again by the caller's next call
-    return fail(failure("cudaMalloc", error));
+    return fail(detail::failure("cudaMalloc", error));
   }
   memory.data_ = static_cast<std::uint8_t*>(data);
   memory.bytes_ = bytes;
   return memory;
 }
 
-Result<DeviceTensor> upload(const TensorView& tensor, Stream stream) noexcept try {
+namespace {
+
+/// GB/s of memory per SM and GHz beyond which the larger, simpler tiles are the faster ones.
+constexpr double kFastFrom = 18.0;
+
+Result<Layout> automatic_layout(Codec codec, int device) {
+  if (codec != Codec::p4) return Layout::raw;
+  int memory_khz = 0;
+  int bus_bits = 0;
+  int clock_khz = 0;
+  int count = 0;
+  const std::pair<cudaDeviceAttr, int*> wanted[] = {{cudaDevAttrMemoryClockRate, &memory_khz},
+                                                    {cudaDevAttrGlobalMemoryBusWidth, &bus_bits},
+                                                    {cudaDevAttrClockRate, &clock_khz},
+                                                    {cudaDevAttrMultiProcessorCount, &count}};
+  for (const auto& [attribute, value] : wanted) {
+    const cudaError_t error = cudaDeviceGetAttribute(value, attribute, device);
+    if (Status status = check("cudaDeviceGetAttribute", error); !status) return fail(status);
+  }
+  const double gigabytes = 2e-6 * memory_khz * bus_bits / 8;
+  return gigabytes > kFastFrom * count * (1e-6 * clock_khz) ? Layout::fast : Layout::dense;
+}
+
+/// Blocks as they are, or as tiles, and the tables that belong to them.
+struct Image {
+  std::vector<std::uint8_t> tiles;  ///< empty for layout raw
+  detail::HostTables tables;
+};
+
+Result<Image> image_of(const TensorView& tensor, Layout layout) {
+  if (layout == Layout::raw) return Image{{}, detail::host_tables(tensor.table())};
+  if (tensor.codec() != Codec::p4) {
+    return fail(StatusCode::unsupported, "tiles of " + std::string(codec_name(tensor.codec())));
+  }
+  auto tiles = pack_tiles(tensor, layout == Layout::dense);
+  if (!tiles) return fail(tiles.error());
+  return Image{std::move(*tiles), detail::tile_tables(tensor.table(), layout == Layout::dense)};
+}
+
+}  // namespace
+
+Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stream) noexcept try {
   const auto device = usable_device();
   if (!device) return fail(device.error());
   const std::size_t block_count = tensor.rows() * tensor.blocks_per_row();
-  if (block_count > kMostBlocks || tensor.cols() > kMostBlocks) {
-    return fail(StatusCode::unsupported, "a tensor of 2^31 blocks or columns or more");
+  if (block_count > kMostBlocks || tensor.cols() > kMostBlocks || tensor.rows() > kMostBlocks) {
+    return fail(StatusCode::unsupported, "a tensor of 2^31 rows, columns or blocks, or more");
   }
-  const detail::HostTables tables = detail::host_tables(tensor.table());
-  auto blocks = DeviceMemory::allocate(tensor.blocks().size());
+  if (layout == Layout::automatic) {
+    const auto chosen = automatic_layout(tensor.codec(), *device);
+    if (!chosen) return fail(chosen.error());
+    layout = *chosen;
+  }
+  auto image = image_of(tensor, layout);
+  if (!image && layout == Layout::dense && image.error().code() == StatusCode::unsupported) {
+    layout = Layout::fast;  // the codes of some half do not fit
+    image = image_of(tensor, layout);
+  }
+  if (!image) return fail(image.error());
+  const std::span<const std::uint8_t> bytes =
+      layout == Layout::raw ? tensor.blocks() : std::span<const std::uint8_t>(image->tiles);
+  const detail::HostTables& tables = image->tables;
+  auto blocks = DeviceMemory::allocate(bytes.size());
   if (!blocks) return fail(blocks.error());
   auto table = DeviceMemory::allocate(4 * tables.words.size());
   if (!table) return fail(table.error());
-  const auto copy = [stream](std::uint8_t* to, const void* from, std::size_t bytes) {
+  const auto copy = [stream](std::uint8_t* to, const void* from, std::size_t count) {
     return check("cudaMemcpyAsync",
-                 cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream));
+                 cudaMemcpyAsync(to, from, count, cudaMemcpyHostToDevice, stream));
   };
-  Status status = copy(blocks->data(), tensor.blocks().data(), tensor.blocks().size());
+  Status status = copy(blocks->data(), bytes.data(), bytes.size());
   if (status) status = copy(table->data(), tables.words.data(), 4 * tables.words.size());
   if (status) status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
   if (!status) return fail(status);
   DeviceTensor out;
-  out.view_.codec = tensor.codec();
-  out.view_.rows = tensor.rows();
-  out.view_.cols = tensor.cols();
-  out.view_.tensor_scale = tensor.tensor_scale();
-  out.view_.device = *device;
-  out.view_.blocks = blocks->data();
-  out.view_.patterns = table->data();
-  out.view_.codes = reinterpret_cast<const std::uint32_t*>(table->data()) + tables.codes_at;
-  out.view_.pattern_count = tensor.table().patterns();
-  out.view_.codebook_count = tables.codebooks;
+  out.view_ = {tensor.codec(),
+               layout,
+               tensor.rows(),
+               tensor.cols(),
+               tensor.tensor_scale(),
+               *device,
+               blocks->data(),
+               table->data(),
+               reinterpret_cast<const std::uint32_t*>(table->data()) + tables.codes_at,
+               tensor.table().patterns(),
+               tables.codebooks};
   out.blocks_ = std::move(*blocks);
   out.tables_ = std::move(*table);
   return out;
 } catch (const std::bad_alloc&) {
-  return fail(StatusCode::out_of_memory, "the tables of a tensor");
+  return fail(StatusCode::out_of_memory, "the tiles or tables of a tensor");
 }
 
 #define ECCO_DEFINE_DECODE(T)                                                              \

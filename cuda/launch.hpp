@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
+#include <vector_types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -49,5 +50,71 @@ cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool paralle
 
 template <typename T>
 cudaError_t decode_a8(const DecodeJob& job, T* out, cudaStream_t stream);
+
+/// Columns that a fragment of activations stores for so many: 1, 4, 8, or 16 as twice 8. Lanes of
+/// columns that are not stored read others.
+constexpr unsigned stored_columns(unsigned columns) {
+  return columns == 1 ? 1 : columns <= 4 ? 4 : columns <= 8 ? 8 : 16;
+}
+
+/// Activations and where their digits go; columns = vectors * digits.
+struct QuantizeJob {
+  std::size_t x_stride;      ///< between vectors, in values
+  unsigned cols;             ///< values of a vector
+  unsigned column_tiles;     ///< groups of 128
+  unsigned n_tiles;          ///< 1 or 2
+  unsigned stored;           ///< columns stored per n-tile: 1, 4, 8
+  std::uint32_t* fragments;  ///< [column tile][n-tile][2][column][t] of 4 words
+  float* factors;            ///< [column tile][n-tile][8]
+};
+template <typename T>
+cudaError_t quantize(const QuantizeJob& job, const T* x, unsigned batch, bool two_digits,
+                     cudaStream_t stream);
+
+/// Slices of K, so that there are about two blocks of threads per multiprocessor, each with a
+/// column tile for every warp at least.
+struct GemvPlan {
+  unsigned slice;  ///< column tiles of one
+  unsigned slices;
+};
+constexpr GemvPlan gemv_plan(unsigned row_tiles, unsigned column_tiles, unsigned multiprocessors) {
+  const unsigned wanted = (2 * multiprocessors + row_tiles - 1) / row_tiles;
+  const unsigned most = column_tiles < 16 ? 1 : column_tiles / 8;
+  const unsigned slices = wanted < most ? wanted : most;
+  const unsigned slice = (column_tiles + slices - 1) / slices;
+  return {slice, (column_tiles + slice - 1) / slice};
+}
+
+/// A product on tiles: [row tile][column tile], rows past the end are zeros.
+struct GemvJob {
+  const uint4* tiles;
+  const std::uint8_t* patterns;  ///< 256 rows of 32 bytes: tables 0, 1, 2 of GatedPattern
+  const std::uint32_t* codes;    ///< dense tiles: ClassCode::device_entry of 4096
+  const uint4* x;                ///< fragments of quantize
+  const float* factors;
+  float* sums;  ///< [slice][column][sum_stride]
+  float tensor_scale;
+  unsigned rows;
+  unsigned row_tiles;
+  unsigned column_tiles;
+  unsigned slice;    ///< column tiles of a slice of K
+  unsigned columns;  ///< 1..16
+  std::size_t sum_stride;
+};
+cudaError_t gemv_tiles(bool dense, const GemvJob& job, unsigned slices, cudaStream_t stream);
+
+/// y[vector][row] = sums over slices and digits.
+struct FinishJob {
+  const float* sums;
+  float* y;
+  std::size_t y_stride;
+  unsigned rows;
+  unsigned batch;
+  unsigned digits;
+  unsigned slices;
+  unsigned columns;
+  std::size_t sum_stride;
+};
+cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
 
 }  // namespace ecco::cuda::detail

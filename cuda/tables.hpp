@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ecco/cuda/tiles.hpp"
 #include "ecco/huffman.hpp"
 #include "ecco/pattern_table.hpp"
 
@@ -60,6 +61,26 @@ inline HostTables h4_tables(const PatternTableView& table) {
     std::copy_n(h4.codebook(c), huffman::kSymbols, lengths.begin());
     for (const huffman::Step& step : huffman::step_table(huffman::canonical_codes(lengths))) {
       out.words.push_back(static_cast<std::uint32_t>(step.symbol) << 16 | step.length);
+    }
+  }
+  return out;
+}
+
+/// P4 tiles: 256 rows of 32 bytes, the three gated tables and 8 unused; for dense tiles the 4096
+/// entries of the class code. Patterns past the table are zeros.
+inline HostTables tile_tables(const PatternTableView& table, bool dense) {
+  HostTables out;
+  out.words.assign(8 * kMaxPatterns, 0);
+  for (int p = 0; p < table.patterns(); ++p) {
+    const GatedPattern gated = gate_pattern(table.pattern(p));
+    for (std::size_t i = 0; i < 24; ++i) {
+      set_byte(out.words.data() + 8 * p, i, gated.tables[i / 8][i % 8]);
+    }
+  }
+  out.codes_at = out.words.size();
+  if (dense) {
+    for (std::size_t i = 0; i < 1u << ClassCode::kMaxLength; ++i) {
+      out.words.push_back(class_code().device_entry(i));
     }
   }
   return out;

@@ -14,7 +14,7 @@ using test::CudaTest;
 using test::DeviceArray;
 using test::first_difference;
 using test::GuardedMatrix;
-using test::random_table;
+using test::random_tables;
 
 /// Rows, columns, and the distance of rows beyond them.
 struct Shape {
@@ -80,7 +80,7 @@ void expect_reference(Codec codec) {
       const int codebooks = patterns == 19 ? 3 : 4;
       const auto tensor =
           CompressedTensor::create(shape.rows, shape.cols, patterns == 19 ? 0x1p-9f : 0.8371f,
-                                   random_table(random, codec, patterns, codebooks),
+                                   random_tables(random, codec, patterns, codebooks),
                                    arbitrary_blocks(random, codec, blocks));
       ASSERT_TRUE(tensor) << tensor.error().message();
       SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
@@ -110,7 +110,7 @@ TEST_F(CudaDecodeH4, TakesTablesOfAnySize) {
     SCOPED_TRACE(std::to_string(patterns) + " patterns, " + std::to_string(codebooks));
     const Shape shape{3, 640, 0};
     const auto tensor = CompressedTensor::create(
-        shape.rows, shape.cols, 1.25f, random_table(random, Codec::h4, patterns, codebooks),
+        shape.rows, shape.cols, 1.25f, random_tables(random, Codec::h4, patterns, codebooks),
         arbitrary_blocks(random, Codec::h4, 15));
     ASSERT_TRUE(tensor);
     expect_reference<float>(tensor->view(), shape, 0);
@@ -152,7 +152,7 @@ class CudaDecodeErrors : public CudaTest {
  protected:
   static Result<CompressedTensor> tensor() {
     std::mt19937 random(1);
-    return CompressedTensor::create(3, 130, 1.0f, random_table(random, Codec::p4, 5),
+    return CompressedTensor::create(3, 130, 1.0f, random_tables(random, Codec::p4, 5),
                                     arbitrary_blocks(random, Codec::p4, 6));
   }
 };
@@ -186,7 +186,7 @@ TEST_F(CudaDecodeErrors, RefusesShapesAndAddressesThatDoNotFit) {
 TEST_F(CudaDecodeErrors, EmptyMatricesAreDecodedToNothing) {
   std::mt19937 random(1);
   const auto source =
-      CompressedTensor::create(0, 130, 1.0f, random_table(random, Codec::p4, 5), {});
+      CompressedTensor::create(0, 130, 1.0f, random_tables(random, Codec::p4, 5), {});
   ASSERT_TRUE(source);
   const auto device = cuda::upload(source->view());
   ASSERT_TRUE(device);
@@ -199,7 +199,7 @@ TEST_F(CudaDecodeErrors, LaunchesOnTheCallersStream) {
   ASSERT_TRUE(source);
   cudaStream_t stream = nullptr;
   ASSERT_EQ(cudaStreamCreate(&stream), cudaSuccess);
-  const auto device = cuda::upload(source->view(), stream);
+  const auto device = cuda::upload(source->view(), cuda::Layout::raw, stream);
   ASSERT_TRUE(device);
   const DeviceArray<float> memory(std::vector<float>(3 * 130));
   EXPECT_TRUE(cuda::decode(device->view(), dense_view(memory.data(), 3, 130), stream));

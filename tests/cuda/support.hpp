@@ -16,6 +16,7 @@
 #include "ecco/tensor.hpp"
 #include "support/compare.hpp"
 #include "support/h4_tables.hpp"
+#include "support/planar_blocks.hpp"
 
 namespace ecco::test {
 
@@ -86,9 +87,21 @@ inline std::vector<std::uint8_t> arbitrary_blocks(std::mt19937& random, Codec co
   return blocks;
 }
 
+/// Valid planar blocks of random ranks.
+inline std::vector<std::uint8_t> valid_blocks(std::mt19937& random, Codec codec, std::size_t count,
+                                              int patterns) {
+  const std::size_t size = block_bytes(codec);
+  std::vector<std::uint8_t> blocks(count * size);
+  for (std::size_t b = 0; b < count; ++b) {
+    if (b % 17 == 5) continue;  // all zeros
+    fill_valid(random, codec, patterns, std::span(blocks).subspan(b * size, size));
+  }
+  return blocks;
+}
+
 /// A table of random centroids (h4: and codebooks) of the given number of patterns.
-inline PatternTable random_table(std::mt19937& random, Codec codec, int patterns,
-                                 int codebooks = 4) {
+inline PatternTable random_tables(std::mt19937& random, Codec codec, int patterns,
+                                  int codebooks = 4) {
   PatternTable table;
   table.codec = codec;
   if (codec == Codec::h4) {
@@ -97,10 +110,7 @@ inline PatternTable random_table(std::mt19937& random, Codec codec, int patterns
     table.codebooks = std::move(h4.lengths);
     return table;
   }
-  table.centroids.resize(static_cast<std::size_t>(patterns * centroids_per_pattern(codec)));
-  for (std::int8_t& c : table.centroids) {
-    c = static_cast<std::int8_t>(static_cast<int>(random() % 247) - 123);
-  }
+  table.centroids = random_table(random, codec, patterns);
   return table;
 }
 

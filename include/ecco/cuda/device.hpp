@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "ecco/codec.hpp"
@@ -46,17 +47,26 @@ class DeviceMemory {
   std::size_t bytes_ = 0;
 };
 
+/// How blocks lie on the device.
+enum class Layout : std::uint8_t {
+  raw,        ///< as in the file: decode
+  dense,      ///< tiles of 4.25 bits per value, P4: gemv
+  fast,       ///< tiles of 5.125 bits per value, P4: gemv; simpler to decode
+  automatic,  ///< P4: dense or fast by the ratio of memory bandwidth to arithmetic; others: raw
+};
+
 /// What kernels need of a tensor; all pointers are to device memory. docs/cuda.md describes the
 /// tables.
 struct DeviceTensorView {
   Codec codec = Codec::p4;
+  Layout layout = Layout::raw;
   std::size_t rows = 0;
   std::size_t cols = 0;
   float tensor_scale = 1.0f;
   int device = 0;
-  const std::uint8_t* blocks = nullptr;    ///< as in TensorView, aligned to 16 bytes
+  const std::uint8_t* blocks = nullptr;    ///< as in TensorView, or tiles; aligned to 16 bytes
   const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
-  const std::uint32_t* codes = nullptr;    ///< h4: table of codes
+  const std::uint32_t* codes = nullptr;    ///< h4, dense: table of codes
   int pattern_count = 0;
   int codebook_count = 0;  ///< h4
 };
@@ -70,7 +80,7 @@ class DeviceTensor {
   }
 
  private:
-  friend Result<DeviceTensor> upload(const TensorView& tensor, Stream stream) noexcept;
+  friend Result<DeviceTensor> upload(const TensorView&, Layout, Stream) noexcept;
   DeviceTensor() = default;
 
   DeviceTensorView view_;
@@ -79,9 +89,12 @@ class DeviceTensor {
 };
 
 /// Copies a tensor to the current device; the source may go away when it returns. Allocates and
-/// may wait for the stream. Errors: unsupported (no GPU, compute capability below 8.0, 2^31 blocks
-/// or columns or more), out_of_memory, device_error.
-Result<DeviceTensor> upload(const TensorView& tensor, Stream stream = nullptr) noexcept;
+/// may wait for the stream. Tiles are made on the host; a tensor whose classes do not fit dense
+/// tiles gets fast ones. Errors: unsupported (no GPU, compute capability below 8.0, tiles of a
+/// codec that has none, 2^31 rows, columns or blocks), corrupt (tiles take valid blocks only),
+/// out_of_memory, device_error.
+Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::raw,
+                            Stream stream = nullptr) noexcept;
 
 /// How H4 blocks are decoded; the results are the same.
 enum class H4Decoder : std::uint8_t {
@@ -89,10 +102,11 @@ enum class H4Decoder : std::uint8_t {
   parallel,  ///< the paper's parallel Huffman decoder, a warp per block
 };
 
-/// Decodes all rows to `out`, device memory of tensor.rows x tensor.cols values; padding is not
-/// written. Bit-identical to ecco::decode_rows on any block bytes. Fastest when rows, their stride
-/// and their length are aligned to four values. Errors: shape_mismatch, invalid_argument (an
-/// address that is not a multiple of the value's size, another device), device_error.
+/// Decodes all rows of a tensor of layout raw to `out`, device memory of tensor.rows x tensor.cols
+/// values; padding is not written. Bit-identical to ecco::decode_rows on any block bytes. Fastest
+/// when rows, their stride and their length are aligned to four values. Errors: shape_mismatch,
+/// invalid_argument (an address that is not a multiple of the value's size, another device),
+/// device_error.
 Status decode(const DeviceTensorView& tensor, MatrixView<half> out, Stream stream,
               H4Decoder decoder = H4Decoder::lane) noexcept;
 Status decode(const DeviceTensorView& tensor, MatrixView<bfloat16> out, Stream stream,
@@ -108,5 +122,31 @@ Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<bflo
                  Stream stream) noexcept;
 Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<float> out,
                  Stream stream) noexcept;
+
+/// How activations are rounded, per vector and group of 128 values.
+enum class Activations : std::uint8_t {
+  int8,   ///< as Int8Activations: |error| <= max / 254
+  int16,  ///< two int8 digits, |error| <= max / 65278, twice the columns
+};
+
+inline constexpr std::size_t kMaxBatch = 16;  ///< vectors of one gemv
+
+/// Bytes of workspace that gemv needs on the current device; 0 if it has no GPU.
+std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
+                                 Activations activations) noexcept;
+
+/// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of layout dense or fast; x = batch x
+/// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; with I8 and
+/// I16 the sum of a group of 128 is an exact integer, and the order of the binary32 sums depends
+/// only on the shape and the number of multiprocessors: results repeat bit for bit. A group of x
+/// with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to 16 bytes
+/// and not used by other work at the same time. Errors: shape_mismatch, invalid_argument,
+/// unsupported (layout), device_error.
+Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+Status gemv(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 
 }  // namespace ecco::cuda

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Activations -> int8 digits in the order of B fragments: one warp per vector and 128 values.
+#include "ecco/cuda/intrinsics.cuh"
+#include "launch.cuh"
+
+namespace ecco::cuda::detail {
+namespace {
+
+/// Sum of digits 127 * 256 + 127: the largest magnitude in two int8 digits.
+constexpr float kLargest16 = 32639.0f;
+
+__device__ __forceinline__ std::uint32_t pack_bytes(const int (&values)[4]) {
+  const std::uint32_t low =
+      prmt(static_cast<std::uint32_t>(values[0]), static_cast<std::uint32_t>(values[1]), 0x0040u);
+  const std::uint32_t high =
+      prmt(static_cast<std::uint32_t>(values[2]), static_cast<std::uint32_t>(values[3]), 0x0040u);
+  return prmt(low, high, 0x5410u);
+}
+
+/// Lane l of a warp takes the values 4 l..4 l + 3, which are byte 0..3 of register l / 4 % 2 of
+/// mma l / 8 for lane l % 4 of the fragment. A group with a NaN or an infinity gets the factor
+/// NaN.
+template <typename T, bool kTwoDigits>
+__global__ void __launch_bounds__(kThreads)
+    quantize_kernel(QuantizeJob job, const T* __restrict__ x) {
+  const unsigned lane = threadIdx.x % kWarpLanes;
+  const unsigned block = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
+  const unsigned vector = blockIdx.y;
+  if (block >= job.column_tiles) return;
+  const T* from = x + static_cast<std::size_t>(vector) * job.x_stride;
+  float values[4];
+  float largest = 0.0f;
+  bool finite = true;
+#pragma unroll
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned at = block * kGroup + 4 * lane + i;
+    values[i] = at < job.cols ? to_float(from[at]) : 0.0f;
+    const float magnitude = fabsf(values[i]);
+    finite = finite && magnitude < INFINITY;
+    largest = fmaxf(largest, magnitude);
+  }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, distance));
+  }
+  finite = __all_sync(kFullMask, finite);
+  const bool zero = !finite || largest < 0x1p-100f;
+  constexpr float kMost = kTwoDigits ? kLargest16 : 127.0f;
+  const float inverse = zero ? 0.0f : kMost / largest;
+  const float factor = !finite ? NAN : zero ? 0.0f : largest / kMost;
+  int digits[2][4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int q = zero ? 0 : __float2int_rn(values[i] * inverse);
+    digits[0][i] = kTwoDigits ? (q + 128) >> 8 : q;
+    digits[1][i] = q - 256 * digits[0][i];
+  }
+  constexpr unsigned kDigits = kTwoDigits ? 2 : 1;
+#pragma unroll
+  for (unsigned digit = 0; digit < kDigits; ++digit) {
+    const unsigned column = vector * kDigits + digit;
+    const unsigned n_tile = block * job.n_tiles + column / 8;
+    const unsigned fragment = (n_tile * 2 + lane / 16) * job.stored + column % 8;
+    const unsigned word = lane / 8 % 2 * 2 + lane / 4 % 2;
+    job.fragments[(fragment * 4 + lane % 4) * 4 + word] = pack_bytes(digits[digit]);
+    if (lane == 0) {
+      job.factors[n_tile * 8 + column % 8] = kTwoDigits && digit == 0 ? 256.0f * factor : factor;
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T>
+cudaError_t quantize(const QuantizeJob& job, const T* x, unsigned batch, bool two_digits,
+                     cudaStream_t stream) {
+  constexpr unsigned kWarps = kThreads / kWarpLanes;
+  const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, batch);
+  const auto kernel = two_digits ? quantize_kernel<T, true> : quantize_kernel<T, false>;
+  kernel<<<grid, kThreads, 0, stream>>>(job, x);
+  return cudaGetLastError();
+}
+
+template cudaError_t quantize(const QuantizeJob&, const half*, unsigned, bool, cudaStream_t);
+template cudaError_t quantize(const QuantizeJob&, const bfloat16*, unsigned, bool, cudaStream_t);
+template cudaError_t quantize(const QuantizeJob&, const float*, unsigned, bool, cudaStream_t);
+
+}  // namespace ecco::cuda::detail
