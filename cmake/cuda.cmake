@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 # ECCO_CUDA: finds and enables the CUDA compiler, or does without. Sets ECCO_WITH_CUDA.
-set(ECCO_CUDA AUTO CACHE STRING "GPU kernels: ON, OFF, or AUTO (if a CUDA compiler is found)")
+if(PROJECT_IS_TOP_LEVEL)
+  set(default AUTO)
+else()
+  set(default OFF)
+endif()
+set(ECCO_CUDA ${default} CACHE STRING "GPU kernels: ON, OFF, or AUTO (if a CUDA compiler is found)")
 set_property(CACHE ECCO_CUDA PROPERTY STRINGS ON OFF AUTO)
 set(ECCO_CUDA_ARCHITECTURES "80-real;86-real;89-real;90-real;100-real;120" CACHE STRING
   "GPUs that the library ecco_cuda runs on: machine code for each, and PTX of the newest")

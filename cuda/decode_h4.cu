@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(kLaneThreads)
   __shared__ h4::LaneScratch<T> scratches[kLaneWarps];
   load_codes(codes, tables);
   h4::LaneScratch<T>& scratch = scratches[warp_index()];
-  const int lane = lane_index();
+  const int lane = pinned(lane_index());
   const std::uint32_t step = gridDim.x * kLaneThreads;
   const BlockPlace advance(step, job.blocks_per_row);
   std::uint32_t block = blockIdx.x * kLaneThreads + threadIdx.x;

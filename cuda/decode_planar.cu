@@ -10,12 +10,11 @@ constexpr std::uint32_t kQuads = kThreads / planar::kQuadLanes;
 
 template <int R, typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads)
-    decode_kernel(DecodeJob job, const std::uint32_t* __restrict__ table, int patterns,
-                  T* __restrict__ out) {
+    decode_kernel(DecodeJob job, const std::uint32_t* __restrict__ table, T* __restrict__ out) {
   __shared__ planar::SharedTables<R> tables;
   planar::load_tables<R>(tables, table);
   __syncthreads();
-  const int t = static_cast<int>(threadIdx.x % planar::kQuadLanes);
+  const int t = pinned(lane_index()) % planar::kQuadLanes;
   const std::uint32_t step = gridDim.x * kQuads;
   const BlockPlace advance(step, job.blocks_per_row);
   std::uint32_t block = blockIdx.x * kQuads + threadIdx.x / planar::kQuadLanes;
@@ -28,8 +27,8 @@ __global__ void __launch_bounds__(kThreads)
     const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(t);
     const std::uint32_t cols = live ? job.cols : 0;
     T* to = out + place.row * job.row_stride + at;
-    planar::decode_quad<R>(job.blocks + index * (32 + 16 * R), t, tables, patterns,
-                           job.tensor_scale, [&](int i, const float(&values)[4]) {
+    planar::decode_quad<R>(job.blocks + index * (32 + 16 * R), t, tables, job.tensor_scale,
+                           [&](int i, const float(&values)[4]) {
                              store_four<kVector>(to + 16 * i, values,
                                                  at + 16 * static_cast<unsigned>(i), cols);
                            });
@@ -37,38 +36,37 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <int R, typename T>
-cudaError_t launch(const DecodeJob& job, const std::uint32_t* table, int patterns, T* out,
-                   cudaStream_t stream) {
+cudaError_t launch(const DecodeJob& job, const std::uint32_t* table, T* out, cudaStream_t stream) {
   const auto kernel = job.vector ? decode_kernel<R, T, true> : decode_kernel<R, T, false>;
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kQuads, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, table, patterns, out);
+  kernel<<<grid, kThreads, 0, stream>>>(job, table, out);
   return cudaGetLastError();
 }
 
 }  // namespace
 
 template <typename T>
-cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table,
-                          int patterns, T* out, cudaStream_t stream) {
+cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table, T* out,
+                          cudaStream_t stream) {
   switch (codec) {
     case Codec::p2:
-      return launch<0>(job, table, patterns, out, stream);
+      return launch<0>(job, table, out, stream);
     case Codec::p3:
-      return launch<1>(job, table, patterns, out, stream);
+      return launch<1>(job, table, out, stream);
     case Codec::p4:
-      return launch<2>(job, table, patterns, out, stream);
+      return launch<2>(job, table, out, stream);
     default:
-      return launch<3>(job, table, patterns, out, stream);
+      return launch<3>(job, table, out, stream);
   }
 }
 
-template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, half*,
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, half*,
                                    cudaStream_t);
-template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, bfloat16*,
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, bfloat16*,
                                    cudaStream_t);
-template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, int, float*,
+template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, float*,
                                    cudaStream_t);
 
 }  // namespace ecco::cuda::detail

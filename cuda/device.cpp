@@ -92,8 +92,7 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
   if (job->block_count == 0) return {};
   if (is_planar(tensor.codec)) {
     const auto* table = reinterpret_cast<const std::uint32_t*>(tensor.patterns);
-    return check("decode", detail::decode_planar(tensor.codec, *job, table, tensor.pattern_count,
-                                                 out.data, stream));
+    return check("decode", detail::decode_planar(tensor.codec, *job, table, out.data, stream));
   }
   const detail::H4Tables tables{tensor.patterns, tensor.codes, tensor.pattern_count,
                                 tensor.codebook_count};

@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
   __shared__ GemvTables<Lane::kDense> tables;
   __shared__ float sums[kWarps][NT][4][kWarpLanes];
   load_tables<Lane>(tables, job);
-  const int lane = lane_index();
+  const int lane = pinned(lane_index());
   const int warp = warp_index();
   const int t = lane % 4;
   const int column = lane / 4 % NB;
@@ -126,8 +126,8 @@ cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
 template <typename Lane>
 cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
   switch (stored_columns(job.columns)) {
-    case 1:
-      return launch<Lane, 1, 1>(job, slices, stream);
+    case 2:
+      return launch<Lane, 2, 1>(job, slices, stream);
     case 4:
       return launch<Lane, 4, 1>(job, slices, stream);
     case 8:

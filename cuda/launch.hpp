@@ -30,10 +30,10 @@ struct DecodeJob {
   bool vector;  ///< output rows and their ends are aligned to 4 values
 };
 
-/// P2..P5. `table` = planar::kTableRows rows of words, `patterns` of them real.
+/// P2..P5. `table` = planar::kTableRows rows of words.
 template <typename T>
-cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table,
-                          int patterns, T* out, cudaStream_t stream);
+cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table, T* out,
+                          cudaStream_t stream);
 
 /// Tables of h4.cuh by the host's names.
 struct H4Tables {
@@ -51,10 +51,10 @@ cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool paralle
 template <typename T>
 cudaError_t decode_a8(const DecodeJob& job, T* out, cudaStream_t stream);
 
-/// Columns that a fragment of activations stores for so many: 1, 4, 8, or 16 as twice 8. Lanes of
-/// columns that are not stored read others.
+/// Columns that a fragment of activations stores for so many: 2, 4, 8, or 16 as twice 8 (not 1,
+/// with which ptxas spills on sm_120). Lanes of columns that are not stored read others.
 constexpr unsigned stored_columns(unsigned columns) {
-  return columns == 1 ? 1 : columns <= 4 ? 4 : columns <= 8 ? 8 : 16;
+  return columns <= 2 ? 2 : columns <= 4 ? 4 : columns <= 8 ? 8 : 16;
 }
 
 /// Activations and where their digits go; columns = vectors * digits.
@@ -63,7 +63,7 @@ struct QuantizeJob {
   unsigned cols;             ///< values of a vector
   unsigned column_tiles;     ///< groups of 128
   unsigned n_tiles;          ///< 1 or 2
-  unsigned stored;           ///< columns stored per n-tile: 1, 4, 8
+  unsigned stored;           ///< columns stored per n-tile: 2, 4, 8
   std::uint32_t* fragments;  ///< [column tile][n-tile][2][column][t] of 4 words
   float* factors;            ///< [column tile][n-tile][8]
 };

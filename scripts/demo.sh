@@ -13,7 +13,7 @@ bin=build/demo/bin
 # shellcheck disable=SC2086  # a list of words
 install_missing $build_packages jq
 step "Configure" cmake -S . -B build/demo -G Ninja -DCMAKE_BUILD_TYPE=Release \
-  -DECCO_BUILD_TESTS=OFF -DECCO_BUILD_TOOLS=OFF
+  -DECCO_BUILD_TESTS=OFF -DECCO_BUILD_TOOLS=OFF -DECCO_CUDA=OFF
 step "Build" cmake --build build/demo -j "$jobs"
 mkdir -p "$out"
 

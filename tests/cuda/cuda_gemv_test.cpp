@@ -215,11 +215,83 @@ TEST_P(CudaGemv, SpreadsNanOfItsVectorOnly) {
   ASSERT_TRUE(tensor);
   const auto device = cuda::upload(tensor->view(), GetParam());
   ASSERT_TRUE(device);
-  std::vector<float> x = make_x<float>(random, 2, 300);
+  std::vector<float> x = make_x<float>(random, 3, 300);
   x[300 + 140] = INFINITY;
-  const auto got = multiply<float>(device->view(), x, 300, 2, Activations::int8);
+  x[600 + 299] = NAN;
+  const auto got = multiply<float>(device->view(), x, 300, 3, Activations::int8);
   EXPECT_TRUE(std::isfinite(got[0]));
   EXPECT_TRUE(std::isnan(got[7]));
+  EXPECT_TRUE(std::isnan(got[14]));
+}
+
+// The codes of one lane take 96 bits, those of its neighbour 40: all of the 136 they share.
+TEST_P(CudaGemv, ReadsCodesFromTheNeighboursEnd) {
+  std::mt19937 random(28);
+  std::vector<std::uint8_t> blocks(64 * 16);
+  for (int r = 0; r < 16; ++r) {
+    constexpr int kLevels[5][4] = {
+        {1, 3, 1, 3}, {4, 1, 3, 1}, {2, 2, 2, 2}, {1, 1, 4, 4}, {3, 2, 2, 1}};  // 8 tail bits
+    std::uint8_t ranks[128];
+    for (int e = 0; e < 128; ++e) {
+      const int level = e / 4 % 4 == r % 4 ? kLevels[(e / 16 + r / 4) % 5][e % 4] : 0;
+      ranks[e] = static_cast<std::uint8_t>(4 * level + static_cast<int>(random() % 4));
+    }
+    ASSERT_TRUE(
+        planar::pack<2>(ranks, static_cast<std::uint8_t>(random()), 100, blocks.data() + 64 * r));
+  }
+  const auto tensor = CompressedTensor::create(
+      16, 128, 1.0f, random_tables(random, Codec::p4, 256), std::move(blocks));
+  ASSERT_TRUE(tensor);
+  expect_emulation<float>(tensor->view(), GetParam(), 1, Activations::int8, random);
+}
+
+// More row tiles than blocks of threads run at the same time.
+TEST_P(CudaGemv, StridesOverRowTiles) {
+  std::mt19937 random(29);
+  int multiprocessors = 0;
+  ASSERT_EQ(cuda::detail::multiprocessors(multiprocessors), cudaSuccess);
+  const std::size_t rows = 16 * (8 * static_cast<std::size_t>(multiprocessors) + 3);
+  const auto tensor = random_tensor(random, rows, 128);
+  ASSERT_TRUE(tensor);
+  expect_emulation<half>(tensor->view(), GetParam(), 1, Activations::int8, random);
+}
+
+// K in one slice although rows are few, so that warps take five tiles each.
+TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
+  std::mt19937 random(30);
+  constexpr unsigned kTiles = 8 * 4 + 3;
+  const auto tensor = random_tensor(random, 16, 128 * kTiles);
+  ASSERT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), GetParam());
+  ASSERT_TRUE(device);
+  const std::vector<float> x = make_x<float>(random, 1, 128 * kTiles);
+  const DeviceArray<float> device_x(x);
+  const DeviceArray<std::uint32_t> fragments(std::vector<std::uint32_t>(kTiles * 64));
+  const DeviceArray<float> factors(std::vector<float>(kTiles * 8));
+  const DeviceArray<float> y(std::vector<float>(16));
+  const cuda::detail::QuantizeJob quantize{128 * kTiles,     128 * kTiles,  kTiles, 1, 2,
+                                           fragments.data(), factors.data()};
+  ASSERT_EQ(cuda::detail::quantize(quantize, device_x.data(), 1, false, nullptr), cudaSuccess);
+  cuda::detail::GemvJob job{};
+  job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
+  job.patterns = device->view().patterns;
+  job.codes = device->view().codes;
+  job.x = reinterpret_cast<const uint4*>(fragments.data());
+  job.factors = factors.data();
+  job.sums = y.data();
+  job.tensor_scale = tensor->view().tensor_scale();
+  job.rows = 16;
+  job.row_tiles = 1;
+  job.column_tiles = kTiles;
+  job.slice = kTiles;
+  job.columns = 1;
+  job.sum_stride = 16;
+  ASSERT_EQ(cuda::detail::gemv_tiles(GetParam() == Layout::dense, job, 1, nullptr), cudaSuccess);
+  const std::vector<float> got = y.values();
+  const Digit digit = digits_of(x, Activations::int8)[0];
+  for (std::size_t r = 0; r < 16; ++r) {
+    EXPECT_EQ(float_bits(got[r]), float_bits(dot_row(tensor->view(), r, digit, {kTiles, 1}))) << r;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, CudaGemv, ::testing::Values(Layout::dense, Layout::fast),

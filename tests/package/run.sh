@@ -61,8 +61,9 @@ shared_library() {
 # headers_alone COMPILER: each public header is the whole of a source, without a warning.
 headers_alone() {
   local header
-  for header in "$source"/include/ecco/*.hpp; do
-    echo "#include \"ecco/$(basename "$header")\"" > "$(basename "$header" .hpp).cpp"
+  for header in "$source"/include/ecco/*.hpp "$source"/include/ecco/cuda/*.hpp; do
+    header=${header#"$source/include/"}
+    echo "#include \"$header\"" > "${header//\//-}.cpp"
   done
   # shellcheck disable=SC2016  # expanded by the inner shell
   printf '%s\n' ./*.cpp | xargs -P "$(nproc)" -I '{}' "$1" -std=c++20 -fsyntax-only -I \

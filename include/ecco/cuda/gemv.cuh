@@ -119,14 +119,15 @@ struct DenseLane {
 
   struct Decoder {
     const DenseLane& lane;
-    const std::uint32_t* codes;
+    std::uint32_t codes;         ///< shared address of the code table
     std::uint32_t stream[2][3];  ///< bits of codes not yet read: own 64, then 8 + 32 of the pool
 
     /// A lane's codes run on into the middle byte of the header and into its neighbour's words,
     /// read from their far end.
     __device__ __forceinline__ Decoder(const DenseLane& lane_, const std::uint32_t* codes_, int t)
-        : lane(lane_), codes(codes_) {
-      const std::uint32_t order = t == 0 ? 0x2106u : t == 1 ? 0x2105u : t == 2 ? 0x2107u : 0x2104u;
+        : lane(lane_), codes(static_cast<std::uint32_t>(__cvta_generic_to_shared(codes_))) {
+      // Byte 0 of the third word is lane t's middle byte: 2, 1 (mirrored), 3, 0 of the header.
+      const std::uint32_t order = 0x2100u | (0x4756u >> (4 * t) & 15u);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const uint4& words = half == 0 ? lane.low : lane.high;
@@ -137,8 +138,14 @@ struct DenseLane {
         stream[half][2] = prmt(other, (t & 1) != 0 ? __brev(header) : header, order);
       }
     }
+    /// Entry of the next 12 bits. As inline PTX because the compiler computes the address on the
+    /// ALU pipe, which is the scarce one.
     __device__ __forceinline__ std::uint32_t entry(std::uint32_t bits) const {
-      return codes[bits & 0xfffu];
+      std::uint32_t offset;
+      std::uint32_t result;
+      asm("and.b32 %0, %1, 0x3ffc;" : "=r"(offset) : "r"(bits * 4));
+      asm("ld.shared.u32 %0, [%1];" : "=r"(result) : "r"(codes + offset));
+      return result;
     }
     __device__ __forceinline__ void decode(int q, const Gated (&tables)[2], std::uint32_t (&x)[4],
                                            std::uint32_t (&y)[4], std::uint32_t (&z)[4]) {

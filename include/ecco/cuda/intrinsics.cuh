@@ -65,6 +65,12 @@ __device__ __forceinline__ int warp_index() {
   return __shfl_sync(kFullMask, static_cast<int>(threadIdx.x / kWarpLanes), 0);
 }
 
+/// The lane's own value, through a shuffle: ptxas keeps the result in a register instead of
+/// computing it again in a loop. Whole warps call it.
+__device__ __forceinline__ int pinned(int value) {
+  return __shfl_sync(kFullMask, value, lane_index());
+}
+
 /// Stores four consecutive values, rounded to T, where the row has them: `at` is the column of the
 /// first one. kVector: `out` + 4 values is aligned to 4 * sizeof(T) and cols % 4 == 0.
 template <bool kVector, typename T>

@@ -19,15 +19,15 @@ inline constexpr int kLaneValues = kGroup / kQuadLanes;
 template <int R>
 inline constexpr int kPatternWords = ((kClasses << R) + 3) / 4;
 
-/// Rows of a device table: the patterns of the format and a row of zeros, which patterns past the
-/// table and blocks of scale 0 read.
+/// Rows of a device table: the 256 patterns that a block can name, zeros past those that exist,
+/// and a row of zeros for blocks of scale 0.
 inline constexpr int kZeroPattern = kMaxPatterns;
 inline constexpr int kTableRows = kMaxPatterns + 1;
 
 /// Shared memory of a block of threads that decodes planar blocks.
 template <int R>
 struct SharedTables {
-  std::uint16_t deposit[256];  ///< [mask + 16 chunk] = deposit(chunk, mask) + 256 popcount(mask)
+  std::uint8_t deposit[256];  ///< [mask + 16 chunk] = deposit(chunk, mask) + 16 popcount(mask)
   std::uint32_t patterns[kTableRows * kPatternWords<R>];
 };
 
@@ -47,7 +47,7 @@ __device__ __forceinline__ void load_tables(SharedTables<R>& shared, const std::
       deposited |= (chunk & 1u) << bit;
       chunk >>= 1;
     }
-    shared.deposit[i] = static_cast<std::uint16_t>(deposited | __popc(mask) << 8);
+    shared.deposit[i] = static_cast<std::uint8_t>(deposited | __popc(mask) << 4);
   }
 }
 
@@ -73,14 +73,14 @@ __device__ __forceinline__ LaneWords<R> load_words(const std::uint8_t* block, in
 
 /// Bit i of `chunk` to the i-th lowest set bit of `mask`, nibble by nibble.
 __device__ __forceinline__ std::uint32_t deposit(std::uint32_t chunk, std::uint32_t mask,
-                                                 const std::uint16_t* table) {
+                                                 const std::uint8_t* table) {
   std::uint32_t result = 0;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     const std::uint32_t index = __funnelshift_r(mask << (28 - 4 * i), chunk, 28) & 255u;
     const std::uint32_t entry = table[index];
     result = __funnelshift_r(result, entry, 4);
-    chunk >>= entry >> 8;
+    chunk >>= entry >> 4;
   }
   return result;
 }
@@ -95,7 +95,7 @@ struct ClassMasks {
 /// Decodes the levels of the tail (docs/format.md, section 2). Whole warps call it: the two lanes
 /// of a half tell each other how many elements of a level they hold.
 __device__ __forceinline__ ClassMasks decode_classes(uint4 head, std::uint32_t upper, int t,
-                                                     const std::uint16_t* table) {
+                                                     const std::uint8_t* table) {
   const bool high = (t & 2) != 0;
   const std::uint64_t middle = static_cast<std::uint64_t>(head.w) << 32 | head.z;
   const std::uint64_t bottom = static_cast<std::uint64_t>(head.x) >> 16 |
@@ -195,18 +195,17 @@ __device__ __forceinline__ std::uint32_t centroids(const std::uint32_t (&p)[kPat
 /// ecco::cuda::planar::load_tables<2>(tables, tensor.table);
 /// __syncthreads();
 /// const int t = threadIdx.x % 4;
-/// ecco::cuda::planar::decode_quad<2>(block, t, tables, patterns, tensor_scale,
+/// ecco::cuda::planar::decode_quad<2>(block, t, tables, tensor_scale,
 ///     [&](int i, const float (&v)[4]) { /* elements 16 * i + 4 * t + 0..3 */ });
 /// @endcode
 template <int R, typename Sink>
 __device__ __forceinline__ void decode_quad(const std::uint8_t* block, int t,
-                                            const SharedTables<R>& tables, int patterns,
-                                            float tensor_scale, Sink&& sink) {
+                                            const SharedTables<R>& tables, float tensor_scale,
+                                            Sink&& sink) {
   const LaneWords<R> words = load_words<R>(block, t);
   const ClassMasks classes = decode_classes(words.head, words.upper, t, tables.deposit);
   const std::uint32_t code = words.head.x >> 8 & 255u;
-  const int index = static_cast<int>(words.head.x & 255u);
-  const int row = code == 0 || index >= patterns ? kZeroPattern : index;
+  const int row = code == 0 ? kZeroPattern : static_cast<int>(words.head.x & 255u);
   const float factor = tensor_scale * bits_float((code << 20) + (103u << 23));
   std::uint32_t pattern[kPatternWords<R>];
 #pragma unroll

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Budgets of what the kernels do on ptxvm: PTX instructions, 32-byte sectors, wavefronts of shared
+// memory. Counts, not times; docs/cuda.md has the table.
+#include <ptxvm/ptxvm.h>
+
+#include "cuda/support.hpp"
+#include "launch.hpp"
+
+namespace ecco {
+namespace {
+
+using cuda::Activations;
+using cuda::Layout;
+using test::CudaTest;
+using test::DeviceArray;
+
+using CudaCounters = CudaTest;
+
+/// Counts of one kernel of `values` values.
+struct Counts {
+  double instructions;  ///< PTX instructions of lanes, per value
+  double wavefronts;    ///< of shared memory, per 128 values
+  std::uint64_t read_sectors;
+  std::uint64_t write_sectors;
+};
+
+Counts last_launch(double values) {
+  ptxvm_stats stats{};
+  ptxvm_last_launch_stats(&stats);
+  return {static_cast<double>(stats.lane_instructions) / values,
+          128.0 * static_cast<double>(stats.shared_wavefronts) / values, stats.global_read_sectors,
+          stats.global_write_sectors};
+}
+
+constexpr std::size_t kRows = 32;
+constexpr std::size_t kCols = 21120;
+
+/// Lengths 3 x 4, 4 x 4, 5 x 8, and blocks whose symbols are as frequent as their codes are short:
+/// about 3.75 bits a value, no clipping and an outlier or none, as an encoder makes them.
+Result<CompressedTensor> h4_tensor(std::mt19937& random, std::size_t blocks) {
+  PatternTable table = test::random_tables(random, Codec::h4, 64, 1);
+  for (std::size_t s = 0; s < 16; ++s) {
+    table.codebooks[s] = static_cast<std::uint8_t>(s < 4 ? 3 : s < 8 ? 4 : 5);
+  }
+  std::vector<std::uint8_t> bytes(64 * blocks);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    h4::Fields fields = test::random_h4_fields(random, table.view().h4(), 16);
+    do {
+      for (std::uint8_t& symbol : fields.symbols) {
+        const unsigned r = random() % 32;
+        symbol = static_cast<std::uint8_t>(r < 16 ? r / 4 : r < 24 ? 4 + (r - 16) / 2 : r - 16);
+      }
+    } while (h4::code_bits(fields.symbols, table.codebooks.data()) > 512 - 14);
+    h4::pack(fields, table.view().h4(), bytes.data() + 64 * b);
+  }
+  return CompressedTensor::create(kRows, kCols, 1.0f, std::move(table), std::move(bytes));
+}
+
+Result<CompressedTensor> tensor_of(Codec codec) {
+  std::mt19937 random(31);
+  const std::size_t blocks = kRows * blocks_per_row(kCols);
+  if (codec == Codec::h4) return h4_tensor(random, blocks);
+  return CompressedTensor::create(kRows, kCols, 1.0f, test::random_tables(random, codec, 256),
+                                  test::valid_blocks(random, codec, blocks, 256));
+}
+
+Counts decode(Codec codec, cuda::H4Decoder decoder = cuda::H4Decoder::lane) {
+  const auto tensor = tensor_of(codec);
+  EXPECT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view());
+  EXPECT_TRUE(device);
+  const DeviceArray<half> out(std::vector<half>(kRows * kCols));
+  const Status status =
+      cuda::decode(device->view(), dense_view(out.data(), kRows, kCols), nullptr, decoder);
+  EXPECT_TRUE(status) << status.message();
+  return last_launch(kRows * kCols);
+}
+
+TEST_F(CudaCounters, DecodeP4) {
+  const Counts counts = decode(Codec::p4);
+  std::printf("decode p4: %.2f PTX, %.2f wavefronts\n", counts.instructions, counts.wavefronts);
+  EXPECT_LE(counts.instructions, 22.0);
+  EXPECT_LE(counts.wavefronts, 7.6);
+  EXPECT_EQ(counts.write_sectors, kRows * kCols * 2 / 32);  // each once
+}
+
+TEST_F(CudaCounters, DecodeH4) {
+  const Counts lane = decode(Codec::h4);
+  std::printf("decode h4, lane: %.2f PTX, %.2f wavefronts\n", lane.instructions, lane.wavefronts);
+  EXPECT_LE(lane.instructions, 19.5);
+  EXPECT_LE(lane.wavefronts, 24.5);
+  const Counts parallel = decode(Codec::h4, cuda::H4Decoder::parallel);
+  std::printf("decode h4, parallel: %.2f PTX, %.2f wavefronts\n", parallel.instructions,
+              parallel.wavefronts);
+  EXPECT_LE(parallel.instructions, 315.0);
+}
+
+/// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not
+/// needed for.
+Counts multiply(Layout layout, std::size_t batch) {
+  const auto tensor = tensor_of(Codec::p4);
+  EXPECT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), layout);
+  EXPECT_TRUE(device);
+  EXPECT_EQ(device->view().layout, layout);
+  const DeviceArray<std::uint32_t> fragments(
+      std::vector<std::uint32_t>(blocks_per_row(kCols) * 2 * 8 * 32));
+  const DeviceArray<float> factors(std::vector<float>(blocks_per_row(kCols) * 16, 1.0f));
+  const DeviceArray<float> sums(std::vector<float>(batch * kRows));
+  cuda::detail::GemvJob job{};
+  job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
+  job.patterns = device->view().patterns;
+  job.codes = device->view().codes;
+  job.x = reinterpret_cast<const uint4*>(fragments.data());
+  job.factors = factors.data();
+  job.sums = sums.data();
+  job.tensor_scale = 1.0f;
+  job.rows = kRows;
+  job.row_tiles = kRows / 16;
+  job.column_tiles = static_cast<unsigned>(blocks_per_row(kCols));
+  job.slice = job.column_tiles;
+  job.columns = static_cast<unsigned>(batch);
+  job.sum_stride = kRows;
+  EXPECT_EQ(cuda::detail::gemv_tiles(layout == Layout::dense, job, 1, nullptr), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  return last_launch(kRows * kCols);
+}
+
+TEST_F(CudaCounters, GemvOnDenseTiles) {
+  for (const std::size_t batch : {1, 8, 16}) {
+    const Counts counts = multiply(Layout::dense, batch);
+    std::printf("gemv dense, batch %zu: %.2f PTX, %.2f wavefronts\n", batch, counts.instructions,
+                counts.wavefronts);
+    EXPECT_LE(counts.instructions, batch == 16 ? 6.1 : 5.5);
+    EXPECT_LE(counts.wavefronts, 4.8);
+  }
+}
+
+TEST_F(CudaCounters, GemvOnFastTiles) {
+  for (const std::size_t batch : {1, 8, 16}) {
+    const Counts counts = multiply(Layout::fast, batch);
+    std::printf("gemv fast, batch %zu: %.2f PTX, %.2f wavefronts\n", batch, counts.instructions,
+                counts.wavefronts);
+    EXPECT_LE(counts.instructions, batch == 16 ? 3.6 : 3.1);
+    EXPECT_LE(counts.wavefronts, 1.1);
+  }
+}
+
+}  // namespace
+}  // namespace ecco

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants small errors in the kernels, one at a time, and checks that a test fails on ptxvm.
+
+Usage: mutants.py --nvcc NVCC --library LIBECCO_CUDA_PTXVM --runtime LIBCUDART_PTXVM
+    --test NAME=OBJECTS... [--every N] [--only TEXT]
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+INC = "include/ecco/cuda/"
+
+# (kind, file with the error, kernel source to compile, test, old text, new text). The old text
+# stands in the file once, white space aside.
+PLANAR = (INC + "planar.cuh", "cuda/decode_planar.cu", "decode")
+PLANAR_CU = ("cuda/decode_planar.cu", "cuda/decode_planar.cu", "decode")
+STORE = (INC + "intrinsics.cuh", "cuda/decode_planar.cu", "decode")
+A8 = (INC + "a8.cuh", "cuda/decode_a8.cu", "decode")
+A8_CU = ("cuda/decode_a8.cu", "cuda/decode_a8.cu", "decode")
+H4 = (INC + "h4.cuh", "cuda/decode_h4.cu", "decode")
+LANE = (INC + "h4_lane.cuh", "cuda/decode_h4.cu", "decode")
+WARP = (INC + "h4_warp.cuh", "cuda/decode_h4.cu", "decode")
+H4_CU = ("cuda/decode_h4.cu", "cuda/decode_h4.cu", "decode")
+QUANTIZE = ("cuda/quantize.cu", "cuda/quantize.cu", "gemv")
+TILES = (INC + "gemv.cuh", "cuda/gemv.cu", "gemv")
+GEMV = ("cuda/gemv.cu", "cuda/gemv.cu", "gemv")
+MUTANTS = [
+    ("shift by 64", *PLANAR, "place >= 0 ? shift_right(tail", "place >= -63 ? shift_right(tail"),
+    ("lane", *PLANAR, "(t & 1) != 0 ? other : 0", "(t & 2) != 0 ? other : 0"),
+    ("bound", *PLANAR, "code == 0 ? kZeroPattern :", "code == 1 ? kZeroPattern :"),
+    ("stale accumulator", *PLANAR, "used += own + other", "used = own + other"),
+    ("table column", *PLANAR, "prmt(p[2], p[3], s.index);", "prmt(p[3], p[2], s.index);"),
+    ("table column", *PLANAR, "prmt(p[8], p[9], s.index)", "prmt(p[8], p[8], s.index)"),
+    ("mask", *PLANAR, "classes.second & ~classes.fourth", "classes.second"),
+    ("shift", *PLANAR, "chunk >>= entry >> 4;", "chunk >>= entry >> 5;"),
+    ("sync", *PLANAR_CU, "tables, table); __syncthreads();", "tables, table);"),
+    ("tail tile", *PLANAR_CU, "live ? job.cols : 0", "job.cols"),
+    ("bound", *PLANAR_CU, "live ? block : job.block_count - 1", "block"),
+    ("rounding", *STORE, "cvt.rn.f16x2.f32", "cvt.rz.f16x2.f32"),
+    ("rounding", *STORE, "cvt.rn.bf16x2.f32", "cvt.rz.bf16x2.f32"),
+    ("tail tile", *STORE, "at + i < cols", "at < cols"),
+    ("lane", *A8, "code >> (lane & kBlockLanes) >> 1", "code >> 1"),
+    ("mask", *A8, "(code | code >> 2) & 0x0f0fu", "(code | code >> 2) & 0x0707u"),
+    ("lane", *A8, "if ((lane & 1) != 0) word", "if ((lane & 2) != 0) word"),
+    ("tail tile", *A8_CU, "live ? job.cols : 0", "job.cols"),
+    ("rounding", *H4, "-0x1p-7f, 65537.0f", "-0x1p-7f, 65536.996f"),
+    ("table column", *H4, "(symbols & 0x8888u) >> 1", "(symbols & 0x8880u) >> 1"),
+    ("bound", *H4, "codebook < tables.codebook_count ? codebook : 0", "codebook"),
+    ("bound", *H4, "pattern < tables.pattern_count ? pattern : 0", "pattern"),
+    ("sign", *H4, "zero ? 0u : scale}", "scale}"),
+    ("tail tile", *LANE, "return {kGroup, outlier_count(end), end}", "return {kGroup, 0, end}"),
+    ("shift by 0", *LANE, "block[at / 32 + 1], at);", "block[at / 32], at);"),
+    ("bound", *LANE, "min(first + row, count - 1)", "first + row"),
+    ("mask", *LANE, "at >> 5 & 0x7ffu", "at >> 5 & 0x1ffu"),
+    ("stale accumulator", *LANE, "at += entry[0] + entry[1]", "at = entry[0] + entry[1]"),
+    ("tail tile", *WARP, "index == kChunks - 1 ?", "index == kChunks ?"),
+    ("lane", *WARP, "if (lane >= distance) run", "if (lane > distance) run"),
+    ("lane", *WARP, "if (lane == 0) element = offset = 0;", ""),
+    ("sync", *WARP, "} __syncwarp(); return {static_cast<int>(total", "} return {static_cast<int>(total"),
+    ("bound", *WARP, "bits >> 7 & 255u", "bits >> 8 & 255u"),
+    ("sync", *H4_CU, "__syncwarp(); write_blocks", "write_blocks"),
+    ("bound", *H4_CU, "if (place < to.count)", "if (true)"),
+    ("tail tile", *H4_CU, "int e = walked.coded; e", "int e = walked.coded + 1; e"),
+    ("rounding", *QUANTIZE, "__float2int_rn", "__float2int_rz"),
+    ("rounding", *QUANTIZE, "(q + 128) >> 8", "q >> 8"),
+    ("lane", *QUANTIZE, "lane / 8 % 2 * 2 + lane / 4 % 2", "lane / 4 % 2 * 2 + lane / 8 % 2"),
+    ("tail tile", *QUANTIZE, "at < job.cols ? to_float", "true ? to_float"),
+    ("bound", *QUANTIZE, "magnitude < INFINITY", "true"),
+    ("mask", *TILES, "select_bits(off_y << q, select_x, 0x88888888u)",
+     "select_bits(off_y << q, select_x, 0x88888880u)"),
+    ("table column", *TILES, "prmt(table.z, 0u, select_z)", "prmt(table.z, table.z, select_z)"),
+    ("mask", *TILES, "0x7A;", "0x3A;"),
+    ("lane", *TILES, "__shfl_xor_sync(kFullMask, words.y, 1)",
+     "__shfl_xor_sync(kFullMask, words.x, 1)"),
+    ("lane", *TILES, "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),
+    ("shift", *TILES, "if (q < 1) bits[2] >>= used;", ""),
+    ("stale accumulator", *TILES, "mma_s8(d[n], ay, b0, b1, d[n]);", "mma_s8(d[n], ay, b0, b1, kStart);"),
+    ("rounding", *TILES, "__fmaf_rn(factor, product, acc[n][i])", "__fmaf_rz(factor, product, acc[n][i])"),
+    ("lane", *TILES, "row_factor[i / 2]", "row_factor[i % 2]"),
+    ("tail tile", *GEMV, "row < job.rows && column", "column"),
+    ("sync", *GEMV, "reduce<NB, NT>(sums, job, row_tile); __syncthreads();",
+     "reduce<NB, NT>(sums, job, row_tile);"),
+    ("sync", *GEMV, "} __syncthreads(); reduce", "} reduce"),
+    ("split-K", *GEMV, "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
+     "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
+    ("split-K", *GEMV, "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
+    ("split-K", *GEMV, "vector * job.digits + digit", "vector + digit"),
+    ("stale accumulator", *GEMV, "if (left > 2) even.load(tile + 2 * kTileStep, lane);", ""),
+]
+
+
+def pattern_of(text):
+    """The text as a regular expression in which any white space matches any."""
+    return r"\s*".join(re.escape(word) for word in re.findall(r"\w+|[^\w\s]", text))
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.tests = dict(test.split("=", 1) for test in options.test)
+
+    def run(self, mutant):
+        """None if a test fails, else what is wrong."""
+        _, path, source, test, old, new = mutant
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            text = file.read()
+        found = re.findall(pattern_of(old), text)
+        if len(found) != 1:
+            return f"the text stands {len(found)} times in {path}"
+        with tempfile.TemporaryDirectory() as folder:
+            changed = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(changed))
+            with open(changed, "w", encoding="utf-8") as file:
+                file.write(re.sub(pattern_of(old), lambda _: new, text))
+            return self.build_and_run(folder, path, source, test)
+
+    def build_and_run(self, folder, path, source, test):
+        changed = os.path.join(folder, path)
+        program = os.path.join(folder, "test")
+        compiled = changed if path == source else os.path.join(ROOT, source)
+        compile_command = [
+            self.options.nvcc, "-std=c++20", "-O2", "--expt-relaxed-constexpr",
+            "-gencode", "arch=compute_80,code=compute_80", "--compress-mode=none",
+            "-DECCO_STATIC_DEFINE", "-I", os.path.join(folder, "include"),
+            "-I", os.path.join(ROOT, "include"), "-I", os.path.join(ROOT, "cuda"),
+            "-c", compiled, "-o", program + ".o"]
+        link_command = (["g++", "-o", program] + self.tests[test].split(";") + [
+            program + ".o", self.options.library, self.options.runtime, "-lgtest_main", "-lgtest",
+            "-lpthread", "-ldl"])
+        for command in (compile_command, link_command):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                return "does not build: " + (done.stderr or done.stdout)[-500:]
+        for seed in ("0", "1"):
+            try:
+                done = subprocess.run(
+                    [program, "--gtest_fail_fast"], capture_output=True, timeout=120,
+                    env={**os.environ, "PTXVM_SEED": seed, "PTXVM_MAX_STEPS": "20000000"})
+            except subprocess.TimeoutExpired:
+                return None
+            if done.returncode != 0:
+                return None
+        return f"no failure in cuda_{test}_test"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nvcc", required=True)
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--runtime", required=True)
+    parser.add_argument("--test", action="append", required=True)
+    parser.add_argument("--every", type=int, default=1, help="a sample: every N-th mutant")
+    parser.add_argument("--only", default="", help="mutants of files whose name has this text")
+    options = parser.parse_args()
+    runner = Runner(options)
+    chosen = [m for m in MUTANTS[::options.every] if options.only in m[1]]
+    failures = 0
+    for mutant in chosen:
+        wrong = runner.run(mutant)
+        failures += wrong is not None
+        print(f"{'caught  ' if wrong is None else 'SURVIVED'} {mutant[0]:18} {mutant[1]}: "
+              f"{mutant[4]!r} -> {mutant[5]!r}" + (f": {wrong}" if wrong else ""), flush=True)
+    print(f"{len(chosen) - failures} of {len(chosen)} mutants caught")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

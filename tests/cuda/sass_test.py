@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Static gates on the machine code of ecco_cuda: no spills and no local memory in any kernel,
+registers and instructions per weight of the main loops within budgets.
+
+Usage: sass_test.py CUOBJDUMP LIBRARY ARCHITECTURE...
+"""
+import re
+import subprocess
+import sys
+
+# Instructions that share the ALU pipe, half the issue rate on sm_80..sm_120 (docs/cuda.md).
+ALU = set("""LOP3 PRMT SHF IADD3 ISETP SEL LEA FSETP FMNMX IMNMX FSEL VOTE PLOP3 LOP VIADD IADD
+    VIADDMNMX VIMNMX IABS P2R R2P BMSK SGXT""".split())
+
+# Kernel (a pattern of its mangled name), an instruction that only its main loop has, weights of a
+# lane in one turn of that loop, and the budgets: instructions and ALU instructions per weight,
+# registers.
+LOOPS = [
+    (r"gemv_kernelINS0_8FastLaneELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 80),
+    (r"gemv_kernelINS0_8FastLaneELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
+    (r"gemv_kernelINS0_9DenseLaneELi[248]ELi1E", "IMMA", 128, 4.5, 2.85, 80),
+    (r"gemv_kernelINS0_9DenseLaneELi8ELi2E", "IMMA", 128, 4.95, 2.85, 112),
+    (r"decode_kernelILi2ENS_4halfELb1E", "F2FP", 32, 16.2, 9.9, 40),
+]
+
+# The lane decoder of H4: turns of its loops per 128 values of a lane. Its whole cost is what the
+# loops cost plus the straight code around them, once per block.
+H4_KERNEL = r"lane_kernelINS_4halfELb1E"
+H4_BUDGETS = {"sm_80": 12.2, "sm_90": 13.2, "sm_120": 13.4}  # instructions per value
+H4_BUDGET = 13.4  # elsewhere
+
+
+def functions(tool, library, architecture):
+    """Yields (name, [(address, instruction)])."""
+    text = subprocess.run([tool, "-sass", "-arch", architecture, library], check=True,
+                          capture_output=True, text=True).stdout
+    for part in re.split(r"\n\s*Function : ", text)[1:]:
+        found = re.finditer(r"\n\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", part)
+        yield part.split("\n")[0].strip(), [(int(m[1], 16), m[2]) for m in found]
+
+
+def resources(tool, library, architecture):
+    """Name -> {"REG": ..., "STACK": ..., "LOCAL": ...}."""
+    text = subprocess.run([tool, "-res-usage", "-arch", architecture, library], check=True,
+                          capture_output=True, text=True).stdout
+    found = re.finditer(r"Function (\S+):\s*\n\s*(.*)", text)
+    return {m[1]: {k: int(v) for k, v in re.findall(r"([A-Z]+):(\d+)", m[2])} for m in found}
+
+
+def opcode(instruction):
+    """PRMT of "@!P0 PRMT R1, ..."."""
+    return re.sub(r"^@!?U?P\S+\s+", "", instruction).split()[0].split(".")[0]
+
+
+def loops(code):
+    """All loops as (first address, last address, opcodes), shortest first."""
+    found = []
+    for address, instruction in code:
+        target = re.search(r"BRA\S*\s+.*?0x([0-9a-f]+)", instruction)
+        if target and int(target[1], 16) < address:
+            begin = int(target[1], 16)
+            found.append((begin, address, [opcode(i) for a, i in code if begin <= a <= address]))
+    return sorted(found, key=lambda loop: len(loop[2]))
+
+
+def inside(loop, outer):
+    return outer[0] <= loop[0] and loop[1] <= outer[1]
+
+
+def check_loop(report, name, code, used, entry):
+    _, marker, weights, most_all, most_alu, most_registers = entry
+    bodies = [loop[2] for loop in loops(code)]
+    most = max((body.count(marker) for body in bodies), default=0)
+    body = next((b for b in bodies if most and b.count(marker) == most), None)
+    if body is None:
+        report(False, f"{name}: no loop with {marker}")
+        return
+    total = len(body) / weights
+    alu = sum(op in ALU for op in body) / weights
+    report(total <= most_all, f"{name}: {total:.2f} instructions per weight (<= {most_all})")
+    report(alu <= most_alu, f"{name}: {alu:.2f} ALU instructions per weight (<= {most_alu})")
+    report(used["REG"] <= most_registers,
+           f"{name}: {used['REG']} registers (<= {most_registers})")
+
+
+def check_h4(report, name, code, budget):
+    """Per block of 128 values: a loop over codes (four per STS), one over rows (four rows of 16
+    values per lane and turn), the code around them once; loops over outliers, over codes and values
+    of clipped blocks are left out."""
+    found = loops(code)
+    codes = next(p for p in found if p[2].count("STS") and p[2].count("LDS") >= 6 * p[2].count("STS"))
+    rows = next(p for p in found if p[2].count("PRMT") >= 32)
+    whole = next(p for p in found[::-1] if "F2FP" in p[2] and inside(codes, p) and inside(rows, p))
+    innermost = [p for p in found if inside(p, whole) and p is not whole
+                 and not any(inside(q, p) for q in found if q is not p)]
+    once = len(whole[2]) - sum(len(p[2]) for p in innermost)
+    per_value = (len(codes[2]) / (4 * codes[2].count("STS")) + len(rows[2]) / 16 + once / 128)
+    report(per_value <= budget,
+           f"{name}: {per_value:.2f} instructions per value (<= {budget})")
+
+
+def main():
+    tool, library, *architectures = sys.argv[1:]
+    failures = []
+
+    def report(good, text):
+        print(("ok    " if good else "FAILED ") + text)
+        if not good:
+            failures.append(text)
+
+    for architecture in architectures:
+        usage = resources(tool, library, architecture)
+        code = dict(functions(tool, library, architecture))
+        if not code:
+            report(False, f"{architecture}: no machine code in {library}")
+        for name, used in usage.items():
+            if used["STACK"] or used["LOCAL"]:
+                report(False, f"{architecture} {name}: stack {used['STACK']}, "
+                       f"local {used['LOCAL']} bytes")
+        for name in code:
+            if any(opcode(i) in ("LDL", "STL") for _, i in code[name]):
+                report(False, f"{architecture} {name}: local memory")
+        for entry in LOOPS:
+            matching = [name for name in code if re.search(entry[0], name)]
+            if not matching:
+                report(False, f"{architecture}: no kernel {entry[0]}")
+            for name in matching:
+                short = f"{architecture} {re.search(entry[0], name)[0]}"
+                check_loop(report, short, code[name], usage[name], entry)
+        for name in (n for n in code if re.search(H4_KERNEL, n)):
+            check_h4(report, f"{architecture} {H4_KERNEL}", code[name],
+                     H4_BUDGETS.get(architecture, H4_BUDGET))
+    print(f"{len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
