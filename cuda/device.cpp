@@ -229,18 +229,30 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
   return fail(StatusCode::out_of_memory, "the tiles or tables of a tensor");
 }
 
-#define ECCO_DEFINE_DECODE(T)                                                              \
-  Status decode(const DeviceTensorView& tensor, MatrixView<T> out, Stream stream,          \
-                H4Decoder decoder) noexcept {                                              \
-    return guarded([&] { return decode_tensor(tensor, out, stream, decoder); });           \
-  }                                                                                        \
-  Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<T> out,      \
-                   Stream stream) noexcept {                                               \
-    return guarded([&] { return decode_activations(blocks, tensor_scale, out, stream); }); \
-  }
-ECCO_DEFINE_DECODE(half)
-ECCO_DEFINE_DECODE(bfloat16)
-ECCO_DEFINE_DECODE(float)
-#undef ECCO_DEFINE_DECODE
+Status decode(const DeviceTensorView& tensor, MatrixView<half> out, Stream stream,
+              H4Decoder decoder) noexcept {
+  return guarded([&] { return decode_tensor(tensor, out, stream, decoder); });
+}
+Status decode(const DeviceTensorView& tensor, MatrixView<bfloat16> out, Stream stream,
+              H4Decoder decoder) noexcept {
+  return guarded([&] { return decode_tensor(tensor, out, stream, decoder); });
+}
+Status decode(const DeviceTensorView& tensor, MatrixView<float> out, Stream stream,
+              H4Decoder decoder) noexcept {
+  return guarded([&] { return decode_tensor(tensor, out, stream, decoder); });
+}
+
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<half> out,
+                 Stream stream) noexcept {
+  return guarded([&] { return decode_activations(blocks, tensor_scale, out, stream); });
+}
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<bfloat16> out,
+                 Stream stream) noexcept {
+  return guarded([&] { return decode_activations(blocks, tensor_scale, out, stream); });
+}
+Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<float> out,
+                 Stream stream) noexcept {
+  return guarded([&] { return decode_activations(blocks, tensor_scale, out, stream); });
+}
 
 }  // namespace ecco::cuda

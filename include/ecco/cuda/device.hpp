@@ -136,11 +136,11 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
                                  Activations activations) noexcept;
 
 /// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of layout dense or fast; x = batch x
-/// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; with I8 and
-/// I16 the sum of a group of 128 is an exact integer, and the order of the binary32 sums depends
-/// only on the shape and the number of multiprocessors: results repeat bit for bit. A group of x
-/// with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to 16 bytes
-/// and not used by other work at the same time. Errors: shape_mismatch, invalid_argument,
+/// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; the sum of a
+/// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
+/// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
+/// group of x with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to
+/// 16 bytes and not used by other work at the same time. Errors: shape_mismatch, invalid_argument,
 /// unsupported (layout), device_error.
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
