@@ -235,7 +235,6 @@ void ensure_usable(Draft& draft) {
 PatternTable train(std::span<const float> values, const H4FitOptions& options,
                    const ParallelFor& parallel) {
   const std::vector<std::size_t> blocks = live_blocks(values);
-  if (blocks.empty()) return {Codec::h4, {}, {}, {}};
   Draft draft = options.start.centroids.empty() ? kmeans_table(values, blocks, options, parallel)
                                                 : started(options);
   if (options.rounds > 0) ensure_usable(draft);
@@ -275,11 +274,14 @@ Status check_h4_fit(std::span<const float> values, const H4FitOptions& options) 
                                               " importances given for " +
                                               std::to_string(values.size()) + " values"};
   }
+  bool all_zero = true;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
       return {StatusCode::not_finite, "value " + std::to_string(i) + " is not finite"};
     }
+    all_zero = all_zero && values[i] == 0.0f;
   }
+  if (all_zero) return {StatusCode::invalid_argument, "all values are zero"};
   for (std::size_t i = 0; i < options.importance.size(); ++i) {
     if (!std::isfinite(options.importance[i]) || options.importance[i] < 0.0f) {
       return {StatusCode::invalid_argument,

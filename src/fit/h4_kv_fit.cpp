@@ -309,7 +309,6 @@ struct KvDraft {
 PatternTable train_kv(std::span<const float> values, const H4FitOptions& options,
                       const ParallelFor& parallel) {
   const std::vector<std::size_t> blocks = live_blocks(values);
-  if (blocks.empty()) return {Codec::h4, {}, {}, {}};
   std::vector<Group> groups(blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     groups[i] = load(values.subspan(blocks[i] * kGroup, kGroup));

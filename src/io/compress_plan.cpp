@@ -25,7 +25,7 @@ Status scan_chunk(const PlannedTensor& tensor, const Chunks& chunks, const Chunk
 }
 
 /// Sets the tensor's scale.
-Status scan(PlannedTensor& tensor, Job& job) {
+Status scan(PlannedTensor& tensor, Codec codec, Job& job) {
   const Chunks chunks(tensor.source->rows(), tensor.source->cols());
   std::vector<ScaleStatistics> parts(Chunks::kWindow);
   ScaleStatistics statistics;
@@ -41,7 +41,14 @@ Status scan(PlannedTensor& tensor, Job& job) {
         release_pages(value_bytes(tensor, chunks, begin, end));
         return job.advance(0, tensor.source->name);
       });
-  tensor.tensor_scale = choose_tensor_scale(statistics);
+  if (status) {
+    const Result<float> scale = choose_tensor_scale(codec, statistics);
+    if (scale) {
+      tensor.tensor_scale = *scale;
+    } else {
+      status = scale.error();
+    }
+  }
   return prefixed(shown_place(tensor.source->file, tensor.source->name), status);
 }
 
@@ -102,7 +109,7 @@ Result<CompressPlan> plan_compression(const Model& model,
     tensor.dtype = *parse_float_dtype(tensor.source->dtype);
     const auto importance = plan.importances.find(outcome.name);
     if (importance != plan.importances.end()) tensor.importance = importance->second;
-    if (Status status = scan(tensor, job); !status) return fail(std::move(status));
+    if (Status status = scan(tensor, plan.codec, job); !status) return fail(std::move(status));
     plan.tensors.emplace(outcome.name, tensor);
   }
   if (Status status = train_tables(options.table, plan, job); !status) {
