@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program ecco-llama from outside: output, errors, exit codes.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -102,6 +103,40 @@ TEST(LlamaCli, ImportanceIsWrittenOnce) {
   expect_error("importance " + kModel + kTokens + " --windows 1 -o /nowhere/i", 1, "/nowhere/i");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory / ""), {}), 1)
       << "a temporary file is left";
+}
+
+TEST(LlamaCli, OnlyARegularFileIsOverwritten) {
+  const TemporaryDirectory directory;
+  const std::string command = "importance " + kModel + kTokens + " --windows 1 --force -o ";
+  write_text(directory / "target", "kept");
+  std::filesystem::create_symlink("target", directory / "link");
+  expect_error(command + (directory / "link"), 1, "link: exists and is no regular file");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "link"));
+  expect_error(command + (directory / ""), 1, "exists and is no regular file");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory / ""), {}), 2)
+      << "a temporary file is left";
+}
+
+TEST(LlamaCli, TheLimitOfFileSizesIsAnError) {
+  const TemporaryDirectory directory;
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit low{1000, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);  // for this process, too: it writes nothing here
+  expect_error("importance " + kModel + kTokens + " --windows 1 -o " + (directory / "i"), 1,
+               "i: cannot write: File too large");
+  setrlimit(RLIMIT_FSIZE, &limit);
+  EXPECT_TRUE(std::filesystem::is_empty(directory / ""));
+}
+
+TEST(LlamaCli, ErrorsThatCannotBeWrittenKeepTheExitCode) {
+  const auto exit_code_of = [](const std::string& arguments) {
+    const std::string command = ECCO_LLAMA_PROGRAM " " + arguments + " >/dev/null 2>&-";
+    return WEXITSTATUS(std::system(command.c_str()));
+  };
+  EXPECT_EQ(exit_code_of("eval /nowhere" + kTokens), 1);
+  EXPECT_EQ(exit_code_of("frobnicate"), 2);
+  EXPECT_EQ(exit_code_of("generate " + kModel + " --prompt a -n 1"), 0);
 }
 
 TEST(LlamaCli, BadInputIsOneLine) {

@@ -526,6 +526,9 @@ TEST_F(ModelTest, ReplacesOnlyWhatItMay) {
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code(), StatusCode::io_error);
   EXPECT_NE(report.error().message().find("No such file or directory"), std::string::npos);
+  const auto directory = compress_model(in_, folder_.path("new/"), options_);
+  ASSERT_FALSE(directory);
+  EXPECT_NE(directory.error().message().find("new/: names a directory"), std::string::npos);
   EXPECT_EQ(compress_model(in_, "", options_).error().code(), StatusCode::invalid_argument);
 }
 

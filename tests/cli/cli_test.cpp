@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command line itself, --help, --version, standard output.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "cli/program.hpp"
 #include "ecco/isa.hpp"
@@ -100,6 +101,25 @@ TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
     expect_error(run_ecco(arguments, {}, Output::full), 1, "standard output");
     expect_error(run_ecco(arguments, {}, Output::closed), 1, "standard output");
   }
+}
+
+TEST(CommandLine, ErrorsThatCannotBeWrittenKeepTheExitCode) {
+  EXPECT_EQ(run_ecco({"info", "/nonexistent"}, {}, Output::errors_closed).exit_code, 1);
+  EXPECT_EQ(run_ecco({"frobnicate"}, {}, Output::errors_closed).exit_code, 2);
+}
+
+TEST(CommandLine, TheLimitOfFileSizesIsAnError) {
+  const TemporaryFolder scratch;
+  write_file(scratch.path("in"), small_model());
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit low{1000, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);  // for this process, too: it writes nothing here
+  const Outcome outcome =
+      run_ecco({"compress", scratch.path("in"), "-o", scratch.path("out"), "--effort", "best"});
+  setrlimit(RLIMIT_FSIZE, &limit);
+  expect_error(outcome, 1, scratch.path("out") + ": cannot write: File too large");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"in"});
 }
 
 TEST(CommandLine, ClosedStandardOutputDoesNotReachTheFile) {
