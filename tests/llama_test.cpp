@@ -7,7 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "ecco/a8.hpp"
+#include "ecco/h4_encode.hpp"
 #include "ecco/safetensors.hpp"
+#include "ecco/standard_tables.hpp"
 #include "llama/eval.hpp"
 #include "llama/files.hpp"
 #include "llama/generate.hpp"
@@ -25,14 +28,18 @@ using ecco::test::TemporaryDirectory;
 using ecco::test::tiny_config;
 using ecco::test::write_model;
 using ecco::test::write_text;
+using llama::Setting;
 using llama::Transformer;
 using nlohmann::json;
 
 const std::string kModel = ECCO_TEST_DATA "/model";
 const std::vector<std::uint32_t> kTinyTokens = {3, 36, 0, 17, 5, 5, 21, 8, 30};
 
-Transformer load(const std::string& directory, ecco::ParallelFor parallel = ecco::serial) {
-  auto model = Transformer::load(directory, std::move(parallel));
+const Setting kW4A8KV4 = {true, ecco::Codec::h4};
+
+Transformer load(const std::string& directory, const Setting& setting = {},
+                 ecco::ParallelFor parallel = ecco::serial) {
+  auto model = Transformer::load(directory, std::move(parallel), setting);
   if (!model) throw std::runtime_error(model.error().message());
   return std::move(*model);
 }
@@ -55,7 +62,7 @@ ReferenceDecoder reference(const std::string& directory, const json& config) {
 llama::Matrix run(const Transformer& model, std::span<const std::uint32_t> tokens,
                   std::size_t piece) {
   const llama::Config& config = model.config();
-  llama::KvCache cache(config, tokens.size());
+  llama::KvCache cache = model.new_cache(tokens.size()).value();
   llama::Matrix hidden(tokens.size(), config.hidden_size);
   llama::Matrix logits(tokens.size(), config.vocab_size);
   for (std::size_t t = 0; t < tokens.size(); t += piece) {
@@ -200,6 +207,123 @@ TEST(Importance, IsTheMeanSquareOfTheInputs) {
   }
 }
 
+// Settings: what flows through the model beside its weights.
+
+using Encode = std::function<void(const float* values, int count, float* decoded)>;
+
+/// A row cut into groups, each through its block and back, in binary32 as the engine has it.
+ReferenceDecoder::Change through_blocks(std::size_t group, const Encode& encode) {
+  return [=](ReferenceDecoder::Vector& x) {
+    for (std::size_t at = 0; at < x.size(); at += group) {
+      const std::size_t count = std::min(group, x.size() - at);
+      float values[128] = {};
+      float decoded[128] = {};
+      for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(x[at + i]);
+      encode(values, static_cast<int>(count), decoded);
+      for (std::size_t i = 0; i < count; ++i) x[at + i] = decoded[i];
+    }
+  };
+}
+
+void encode_a8(const float* values, int count, float* decoded) {
+  std::uint8_t block[64];
+  ecco::a8::encode(values, count, 1.0f, block);
+  ecco::a8::decode(block, 1.0f, decoded);
+}
+
+void encode_h4(const float* values, int count, float* decoded) {
+  std::uint8_t block[64];
+  const ecco::h4::TableView table = ecco::standard_kv_table().h4();
+  ecco::h4::encode_kv(values, count, table, 1.0f, block);
+  ecco::h4::decode(block, table, 1.0f, decoded);
+}
+
+double greatest_difference(const llama::Matrix& got, const ReferenceDecoder::Rows& want) {
+  double greatest = 0.0;
+  for (std::size_t t = 0; t < got.rows; ++t) {
+    for (std::size_t i = 0; i < got.cols; ++i) {
+      greatest = std::max(greatest, std::abs(double{got.view().row(t)[i]} - want[t][i]));
+    }
+  }
+  return greatest;
+}
+
+TEST(Setting, IsWhatThePlainDecoderDoesWithTheBlocks) {
+  struct Case {
+    Setting setting;
+    ReferenceDecoder::Change input, cached;
+    double effect;  // at least this on some logit
+  };
+  const auto a8 = through_blocks(64, encode_a8);
+  const auto h4 = through_blocks(128, encode_h4);
+  const auto none = [](ReferenceDecoder::Vector&) {};
+  const Case cases[] = {{{false, ecco::Codec::h4}, none, h4, 1.0},
+                        {{false, ecco::Codec::a8}, none, a8, 0.1},
+                        {{true, {}}, a8, none, 0.3},
+                        {kW4A8KV4, a8, h4, 1.0}};
+  const TemporaryDirectory directory;
+  write_model(directory / "model", compressible_config());
+  compress(directory / "model", directory / "p4");
+  ReferenceDecoder exact = reference(directory / "p4", compressible_config());
+  const auto unchanged = exact.logits(kTinyTokens);
+  for (const Case& c : cases) {
+    ReferenceDecoder decoder = reference(directory / "p4", compressible_config());
+    decoder.change_input = c.input;
+    decoder.change_cached = c.cached;
+    const llama::Matrix logits =
+        run(load(directory / "p4", c.setting), kTinyTokens, kTinyTokens.size());
+    expect_close(logits, decoder.logits(kTinyTokens));
+    EXPECT_GT(greatest_difference(logits, unchanged), c.effect);
+  }
+}
+
+TEST(Setting, GivesTheSameBitsTokenByTokenAndOnAnyThreads) {
+  const ecco::ParallelFor backwards = [](std::size_t count, const auto& body) {
+    for (std::size_t i = count; i-- > 0;) body(i, i + 1);
+  };
+  const auto tokens = held_out_tokens();
+  const std::span window(tokens.data(), 12);
+  for (const ecco::Codec codec : {ecco::Codec::h4, ecco::Codec::p4, ecco::Codec::a8}) {
+    for (const bool a8_activations : {false, true}) {
+      const Setting setting = {a8_activations, codec};
+      const Transformer model = load(kModel, setting);
+      const llama::Matrix whole = run(model, window, 12);
+      EXPECT_EQ(run(model, window, 1).values, whole.values);
+      EXPECT_EQ(run(model, window, 5).values, whole.values);
+      EXPECT_EQ(run(load(kModel, setting, backwards), window, 12).values, whole.values);
+    }
+  }
+}
+
+TEST(Setting, FindsValuesThatAreNotFinite) {
+  const TemporaryDirectory directory;
+  write_model(directory / "model", tiny_config(), "F32");
+  const std::string path = directory / "model/model.safetensors";
+  const std::string bytes = *llama::read_file(path, 1 << 20);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const auto run_with_nan_at = [&](std::size_t at, const Setting& setting) {
+    std::string broken = bytes;
+    const float nan = NAN;
+    std::memcpy(broken.data() + at, &nan, sizeof(nan));
+    write_text(path, broken);
+    const Transformer model = load(directory / "model", setting);
+    llama::KvCache cache = model.new_cache(9).value();
+    llama::Matrix hidden(1, 20);
+    const std::uint32_t token[] = {0};
+    return model.forward(token, cache, hidden.view());
+  };
+  const std::size_t embedding = 8 + static_cast<std::size_t>(header);  // the first tensor
+  const std::size_t final_norm = bytes.size() - sizeof(float);         // the last one
+  for (const ecco::Codec codec : {ecco::Codec::h4, ecco::Codec::a8}) {
+    EXPECT_EQ(run_with_nan_at(embedding, {false, codec}).code(), StatusCode::not_finite);
+    EXPECT_TRUE(run_with_nan_at(final_norm, {false, codec}));
+  }
+  EXPECT_EQ(run_with_nan_at(embedding, {true, {}}).code(), StatusCode::not_finite);
+  EXPECT_EQ(run_with_nan_at(final_norm, {true, {}}).code(), StatusCode::not_finite);
+  EXPECT_TRUE(run_with_nan_at(embedding, {}));
+}
+
 // The model in tests/data/model.
 
 TEST(DemoModel, GivesTheLogitsOfPyTorch) {
@@ -253,6 +377,45 @@ TEST(DemoModel, RunsFromItsBlocks) {
             1.02 * static_cast<double>(std::filesystem::file_size(kModel + "/model.safetensors")));
 }
 
+TEST(DemoModel, RunsWithACompressedCacheAndActivations) {
+  const Transformer original = load(kModel);
+  const auto tokens = held_out_tokens();
+  const auto divergence = [&](const Setting& setting, std::size_t cache_bytes) {
+    const auto quality =
+        llama::evaluate(load(kModel, setting), &original, tokens, 2, ecco::serial).value();
+    EXPECT_EQ(quality.kv_cache_bytes, cache_bytes);
+    const bool h4 = setting.kv_cache == ecco::Codec::h4;
+    EXPECT_EQ(quality.kv_statistics.has_value(), h4);
+    if (h4) {
+      // 2 windows x 6 layers x 256 tokens x 128 values
+      EXPECT_EQ(quality.kv_statistics->keys.values, 2u * 6 * 256 * 128);
+      EXPECT_EQ(quality.kv_statistics->values.values, 2u * 6 * 256 * 128);
+      EXPECT_LT(quality.kv_statistics->keys.clipped_share(), 0.005);
+      EXPECT_LT(quality.kv_statistics->values.clipped_share(), 0.005);
+      EXPECT_GT(quality.kv_statistics->keys.mean_code_length(), 3.2);
+      EXPECT_LT(quality.kv_statistics->keys.mean_code_length(), 3.875);
+    }
+    return *quality.kl_divergence;
+  };
+  const std::size_t blocks = 2 * 6 * 256;  // of 128 values
+  EXPECT_EQ(divergence({}, blocks * 128 * 4), 0.0);
+  const double h4 = divergence({false, ecco::Codec::h4}, blocks * 64);
+  EXPECT_GT(h4, 0.001);
+  EXPECT_LT(h4, 0.007);
+  const double p4 = divergence({false, ecco::Codec::p4}, blocks * 64);
+  EXPECT_GT(p4, 0.001);
+  EXPECT_LT(p4, 0.005);
+  const double a8 = divergence({false, ecco::Codec::a8}, blocks * 128);
+  EXPECT_GT(a8, 1e-5);
+  EXPECT_LT(a8, 1e-4);
+  const double activations = divergence({true, {}}, blocks * 128 * 4);
+  EXPECT_GT(activations, 5e-5);
+  EXPECT_LT(activations, 5e-4);
+  const double both = divergence(kW4A8KV4, blocks * 64);
+  EXPECT_GT(both, h4 - 0.001);
+  EXPECT_LT(both, h4 + 0.002);
+}
+
 TEST(Evaluate, DoesNotDependOnTheThreads) {
   const TemporaryDirectory directory;
   write_model(directory / "model", tiny_config());
@@ -260,7 +423,7 @@ TEST(Evaluate, DoesNotDependOnTheThreads) {
     for (std::size_t i = count; i-- > 0;) body(i, i + 1);
   };
   const Transformer one = load(directory / "model");
-  const Transformer other = load(directory / "model", backwards);
+  const Transformer other = load(directory / "model", {}, backwards);
   EXPECT_EQ(run(one, kTinyTokens, 9).values, run(other, kTinyTokens, 9).values);
   const auto a = llama::evaluate(one, &one, kTinyTokens, 1, ecco::serial);
   const auto b = llama::evaluate(other, &other, kTinyTokens, 1, backwards);
