@@ -295,6 +295,51 @@ TEST(Setting, GivesTheSameBitsTokenByTokenAndOnAnyThreads) {
   }
 }
 
+TEST(KvCache, KeepsTheTokensOfEveryLayer) {
+  const llama::Config config = llama::parse_config(tiny_config().dump(), "c").value();  // width 12
+  const std::vector<float> rows = {0, 1, 2,  3,  4, 5, 6, 7, 8, 9, 10, 11,              //
+                                   5, 4, -3, -2, 1, 0, 1, 2, 3, 4, 50, 60};
+  const auto one = ecco::dense_view(rows.data(), 1, 12);
+  const auto two = ecco::dense_view(rows.data(), 2, 12);
+  const auto expect_near = [](ecco::MatrixView<const float> got,
+                              ecco::MatrixView<const float> want, float tolerance) {
+    ASSERT_EQ(got.rows, want.rows);
+    for (std::size_t t = 0; t < got.rows; ++t) {
+      for (std::size_t i = 0; i < 12; ++i) {
+        EXPECT_NEAR(got.row(t)[i], want.row(t)[i], tolerance);
+      }
+    }
+  };
+  for (const bool blocks : {false, true}) {
+    std::optional<ecco::KvCodec> codec;
+    if (blocks) codec = ecco::KvCodec::create(ecco::Codec::h4).value();
+    llama::KvCache cache = llama::KvCache::create(config, 3, codec).value();
+    EXPECT_EQ(cache.bytes(), 2u * 2 * 3 * (blocks ? 64 : 12 * 4));
+    ASSERT_TRUE(cache.append(0, one, one, ecco::serial));
+    EXPECT_EQ(cache.size(), 0u);  // the other layer has none
+    ASSERT_TRUE(cache.append(1, one, one, ecco::serial));
+    EXPECT_EQ(cache.size(), 1u);
+    cache.clear();
+    EXPECT_EQ(cache.size(), 0u);
+    ASSERT_TRUE(cache.append(0, one, two, ecco::serial));
+    ASSERT_TRUE(cache.append(1, two, one, ecco::serial));
+    // Half a step of the widest pattern, and the rest of 60 by FP8.
+    const float tolerance = blocks ? 5.0f : 0.0f;
+    const auto first = cache.read(0, ecco::serial).value();
+    expect_near(first.keys, one, tolerance);
+    expect_near(first.values, two, tolerance);
+    const auto second = cache.read(1, ecco::serial).value();
+    expect_near(second.keys, two, tolerance);
+    expect_near(second.values, one, tolerance);
+    const auto statistics = cache.statistics(ecco::serial);
+    ASSERT_EQ(statistics.has_value(), blocks);
+    if (!blocks) continue;
+    EXPECT_EQ(statistics->keys.values, 3u * 12);  // no padding
+    EXPECT_EQ(statistics->keys.coded, 3u * 12);
+    EXPECT_EQ(statistics->values.values, 3u * 12);
+  }
+}
+
 TEST(Setting, FindsValuesThatAreNotFinite) {
   const TemporaryDirectory directory;
   write_model(directory / "model", tiny_config(), "F32");
