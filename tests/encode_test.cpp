@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -422,6 +423,19 @@ TEST(EncodeErrors, NameTheFirstRowThatFailsWhateverTheThreads) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().message(), "row 5, column 5 is not finite (inf)");
   }
+}
+
+TEST(EncodeErrors, NothingIsThrown) {
+  const std::vector<float> values = draw(Source::gaussian, 128, 13);
+  const auto error = [&](const ParallelFor& parallel) {
+    return compress(dense_view(values.data(), 1, 128), {}, parallel).error();
+  };
+  EXPECT_EQ(error(ParallelFor()).message(), "the ParallelFor is empty");
+  const auto throws = [](std::size_t, const auto&) { throw std::runtime_error("no threads"); };
+  EXPECT_EQ(error(throws).code(), StatusCode::invalid_argument);
+  EXPECT_EQ(error(throws).message(), "no threads");
+  EXPECT_EQ(Encoder::standard(Codec::p4, static_cast<Effort>(9)).error().code(),
+            StatusCode::invalid_argument);
 }
 
 TEST(EncodeErrors, EncodeRowsChecksItsArguments) {

@@ -144,6 +144,13 @@ TEST(H4Fit, KvTablesClipLessThanThePapersKMeans) {
   EXPECT_GT(share(kmeans), share(kv));
 }
 
+TEST(H4Fit, NothingIsThrown) {
+  const std::vector<float> values = normal_values(20, 6);
+  EXPECT_EQ(fit_h4_table(values, {}, ParallelFor()).error().message(), "the ParallelFor is empty");
+  EXPECT_EQ(fit_h4_kv_table(values, {}, ParallelFor()).error().message(),
+            "the ParallelFor is empty");
+}
+
 TEST(H4Fit, NamesWhatIsWrong) {
   const std::vector<float> values(256, 1.0f);
   const auto code = [&](H4FitOptions options, std::span<const float> data) {

@@ -422,6 +422,21 @@ TEST(DemoModel, RunsFromItsBlocks) {
             1.02 * static_cast<double>(std::filesystem::file_size(kModel + "/model.safetensors")));
 }
 
+TEST(Transformer, RefusesADamagedModel) {
+  const TemporaryDirectory directory;
+  compress(kModel, directory / "p4");
+  std::fstream file(directory / "p4/model.safetensors",
+                    std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(1'000'000);
+  const char byte = static_cast<char>(file.get() ^ 4);
+  file.seekp(1'000'000);
+  file.put(byte).flush();
+  const auto model = Transformer::load(directory / "p4", ecco::serial);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("damaged: checksum"), std::string::npos)
+      << model.error().message();
+}
+
 TEST(DemoModel, RunsWithACompressedCacheAndActivations) {
   const Transformer original = load(kModel);
   const auto tokens = held_out_tokens();

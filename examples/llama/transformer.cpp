@@ -249,7 +249,7 @@ ecco::Result<Transformer> Transformer::load(const std::string& directory,
                                             ecco::ParallelFor parallel, const Setting& setting) {
   auto config = read_config(directory);
   if (!config) return ecco::fail(config.error());
-  auto model = ecco::Model::open(directory);
+  auto model = ecco::Model::open(directory, ecco::Checksums::check);
   if (!model) return ecco::fail(model.error());
   const char* head_name = config->tied_head ? kEmbedding : "lm_head.weight";
   auto head = Linear::find(*model, head_name, config->vocab_size, config->hidden_size);

@@ -13,6 +13,9 @@
 
 namespace ecco {
 
+/// Blocks worth training on, for each pattern of an h4 table.
+inline constexpr std::uint64_t kH4FitBlocksPerPattern = 128;
+
 struct H4FitOptions {
   int patterns = 64;  ///< S, 16..256
   int codebooks = 4;  ///< H, 1..16

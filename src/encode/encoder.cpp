@@ -10,6 +10,7 @@
 #include "ecco/encode.hpp"
 #include "encode/h4_encoder.hpp"
 #include "encode/planar_encoder.hpp"
+#include "guarded.hpp"
 #include "isa/kernels.hpp"
 
 namespace ecco {
@@ -59,6 +60,7 @@ Result<Encoder> Encoder::create(PatternTableView table, Effort effort, H4Mode mo
 Result<Encoder> Encoder::standard(Codec codec, Effort effort, H4Mode mode) {
   const PatternTableView table = standard_table(codec);
   if (table.codec != codec) return create({codec, {}}, effort, mode);  // the error
+  if (effort > Effort::best) return fail(StatusCode::invalid_argument, "no such effort");
   // Effort by codec, and one more row for mode faithful.
   static std::mutex mutex;
   static std::array<std::array<std::optional<Encoder>, 3>, kStoredCodecs.size() + 1> encoders;
@@ -103,7 +105,7 @@ Status Encoder::encode_rows(MatrixView<const float> rows, std::span<const float>
 
 Result<CompressedTensor> compress(MatrixView<const float> weights, const CompressOptions& options,
                                   const ParallelFor& parallel) {
-  try {
+  return guarded([&]() -> Result<CompressedTensor> {
     Result<PatternTable> table = detail::table_of(options);
     if (!table) return fail(std::move(table.error()));
     const bool standard = options.table.centroids.empty();
@@ -142,9 +144,7 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
     if (!failure.status()) return fail(failure.status());
     return CompressedTensor::create(weights.rows, weights.cols, *tensor_scale, std::move(*table),
                                     std::move(blocks));
-  } catch (const std::bad_alloc&) {
-    return fail(out_of_memory());
-  }
+  });
 }
 
 }  // namespace ecco

@@ -16,6 +16,7 @@
 #include "ecco/h4_rate_aware.hpp"
 #include "encode/h4_kernels.hpp"
 #include "fit/h4_training.hpp"
+#include "guarded.hpp"
 
 namespace ecco::fit {
 namespace {
@@ -345,13 +346,11 @@ namespace ecco {
 
 Result<PatternTable> fit_h4_table(std::span<const float> values, const H4FitOptions& options,
                                   const ParallelFor& parallel) {
-  Status status = fit::check_h4_fit(values, options);
-  if (!status) return fail(std::move(status));
-  try {
+  return guarded([&]() -> Result<PatternTable> {
+    Status status = fit::check_h4_fit(values, options);
+    if (!status) return fail(std::move(status));
     return fit::train(values, options, parallel);
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::out_of_memory, "no memory left to train an h4 table");
-  }
+  });
 }
 
 }  // namespace ecco
