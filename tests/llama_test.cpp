@@ -44,8 +44,9 @@ Transformer load(const std::string& directory, const Setting& setting = {},
   return std::move(*model);
 }
 
-void compress(const std::string& in, const std::string& out) {
+void compress(const std::string& in, const std::string& out, ecco::Codec codec = ecco::Codec::p4) {
   ecco::ModelCompressOptions options;
+  options.codec = codec;
   options.effort = ecco::Effort::fast;
   const auto report = ecco::compress_model(in, out, options);
   ASSERT_TRUE(report) << report.error().message();
@@ -108,13 +109,20 @@ TEST(Transformer, MatchesThePlainDecoderForEveryTypeOfWeights) {
 }
 
 TEST(Transformer, MatchesThePlainDecoderOnCompressedWeights) {
-  const TemporaryDirectory directory;
-  write_model(directory / "model", compressible_config());
-  compress(directory / "model", directory / "p4");
-  const Transformer model = load(directory / "p4");
-  for (const llama::Linear* linear : model.matrices()) EXPECT_TRUE(linear->blocks());
-  expect_close(run(model, kTinyTokens, kTinyTokens.size()),
-               reference(directory / "p4", compressible_config()).logits(kTinyTokens));
+  for (const ecco::Codec codec : {ecco::Codec::p4, ecco::Codec::h4}) {
+    const TemporaryDirectory directory;
+    write_model(directory / "model", compressible_config());
+    compress(directory / "model", directory / "blocks", codec);
+    const Transformer model = load(directory / "blocks");
+    for (const llama::Linear* linear : model.matrices()) {
+      ASSERT_TRUE(linear->blocks());
+      EXPECT_EQ(linear->blocks()->codec(), codec);
+    }
+    const llama::Matrix logits = run(model, kTinyTokens, kTinyTokens.size());
+    expect_close(logits,
+                 reference(directory / "blocks", compressible_config()).logits(kTinyTokens));
+    EXPECT_EQ(run(model, kTinyTokens, 1).values, logits.values);
+  }
 }
 
 TEST(Transformer, GivesTheSameBitsTokenByToken) {
@@ -442,14 +450,14 @@ TEST(DemoModel, RunsWithACompressedCacheAndActivations) {
   const auto tokens = held_out_tokens();
   const auto divergence = [&](const Setting& setting, std::size_t cache_bytes) {
     const auto quality =
-        llama::evaluate(load(kModel, setting), &original, tokens, 2, ecco::serial).value();
+        llama::evaluate(load(kModel, setting), &original, tokens, 1, ecco::serial).value();
     EXPECT_EQ(quality.kv_cache_bytes, cache_bytes);
     const bool h4 = setting.kv_cache == ecco::Codec::h4;
     EXPECT_EQ(quality.kv_statistics.has_value(), h4);
     if (h4) {
-      // 2 windows x 6 layers x 256 tokens x 128 values
-      EXPECT_EQ(quality.kv_statistics->keys.values, 2u * 6 * 256 * 128);
-      EXPECT_EQ(quality.kv_statistics->values.values, 2u * 6 * 256 * 128);
+      // 6 layers x 256 tokens x 128 values
+      EXPECT_EQ(quality.kv_statistics->keys.values, 6u * 256 * 128);
+      EXPECT_EQ(quality.kv_statistics->values.values, 6u * 256 * 128);
       EXPECT_LT(quality.kv_statistics->keys.clipped_share(), 0.005);
       EXPECT_LT(quality.kv_statistics->values.clipped_share(), 0.005);
       EXPECT_GT(quality.kv_statistics->keys.mean_code_length(), 3.2);
@@ -458,16 +466,9 @@ TEST(DemoModel, RunsWithACompressedCacheAndActivations) {
     return *quality.kl_divergence;
   };
   const std::size_t blocks = 2 * 6 * 256;  // of 128 values
-  EXPECT_EQ(divergence({}, blocks * 128 * 4), 0.0);
   const double h4 = divergence({false, ecco::Codec::h4}, blocks * 64);
   EXPECT_GT(h4, 0.001);
   EXPECT_LT(h4, 0.007);
-  const double p4 = divergence({false, ecco::Codec::p4}, blocks * 64);
-  EXPECT_GT(p4, 0.001);
-  EXPECT_LT(p4, 0.005);
-  const double a8 = divergence({false, ecco::Codec::a8}, blocks * 128);
-  EXPECT_GT(a8, 1e-5);
-  EXPECT_LT(a8, 1e-4);
   const double activations = divergence({true, {}}, blocks * 128 * 4);
   EXPECT_GT(activations, 5e-5);
   EXPECT_LT(activations, 5e-4);
