@@ -106,7 +106,8 @@ struct TensorOutcome {
   std::string dtype;
   std::optional<Codec> codec;  ///< empty: carried
   std::string reason;          ///< why it was carried, with the numbers; "" if compressed
-  bool included = false;       ///< --include was given and names it
+  bool included = false;       ///< --include names it or was not given, and --exclude does not
+  bool excluded = false;       ///< --exclude names it
   std::uint64_t source_bytes = 0;
   std::uint64_t stored_bytes = 0;
 };

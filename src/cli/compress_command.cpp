@@ -24,7 +24,6 @@ struct Totals {
   double values = 0.0;  ///< of the compressed tensors
   std::uint64_t compressed_bytes = 0;
   std::uint64_t carried_bytes = 0;
-  bool any_included = false;
 };
 
 double number_of_values(const TensorOutcome& tensor) {
@@ -36,7 +35,6 @@ double number_of_values(const TensorOutcome& tensor) {
 Totals sum(const CompressReport& report) {
   Totals totals;
   for (const TensorOutcome& tensor : report.tensors) {
-    totals.any_included |= tensor.included;
     if (tensor.codec) {
       ++totals.compressed;
       totals.values += number_of_values(tensor);
@@ -139,19 +137,25 @@ std::string list_tensors(const CompressReport& report) {
   return table.text() + '\n';
 }
 
-/// What --include asked for and did not get.
+/// What --include and --exclude asked for and did not get.
 std::string list_disappointments(const CompressArguments& arguments,
                                  const CompressReport& report) {
-  if (arguments.include.empty()) return {};
   std::string out;
-  bool any = false;
+  bool any_included = false;
+  bool any_excluded = false;
   for (const TensorOutcome& tensor : report.tensors) {
-    any |= tensor.included;
-    if (!tensor.included || tensor.codec) continue;
+    any_included |= tensor.included;
+    any_excluded |= tensor.excluded;
+    if (arguments.include.empty() || !tensor.included || tensor.codec) continue;
     out += fmt::format("  not compressed although --include names it: {}: {}\n",
                        printable(tensor.name), printable(tensor.reason));
   }
-  if (!any) out += fmt::format("  --include '{}' names no tensor\n", printable(arguments.include));
+  if (!arguments.include.empty() && !any_included) {
+    out += fmt::format("  --include '{}' names no tensor\n", printable(arguments.include));
+  }
+  if (!arguments.exclude.empty() && !any_excluded) {
+    out += fmt::format("  --exclude '{}' names no tensor\n", printable(arguments.exclude));
+  }
   return out;
 }
 

@@ -56,7 +56,7 @@ class EntryReader {
     const Json* value = json_member(json_, "shape");
     auto extents = value == nullptr ? std::nullopt : json_integers(*value);
     if (!extents) {
-      refuse("no \"shape\" in its metadata, which must be integers in 0..2^63-1");
+      refuse("no \"shape\" in its metadata that is a list of integers in 0..2^63-1");
       return {};
     }
     if (extents->size() < 2) {

@@ -172,6 +172,9 @@ TEST_F(Compress, IncludedButCarriedIsReportedWithItsNumbers) {
   const Outcome none = compress({"--include", "nothing", "--force"});
   expect_success(none);
   EXPECT_NE(none.out.find("--include 'nothing' names no tensor"), std::string::npos) << none.out;
+  const Outcome typo = compress({"--exclude", "lm_haed", "--force"});
+  expect_success(typo);
+  EXPECT_NE(typo.out.find("--exclude 'lm_haed' names no tensor"), std::string::npos) << typo.out;
 }
 
 TEST_F(Compress, BytesDependOnNothingButTheOptions) {
