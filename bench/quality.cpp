@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
        [&](Random& random) { return (random() % 2 == 0 ? 1.0f : -1.0f) * exponential(random); }},
       {"Student t(3)", [&](Random& random) { return student3(random); }}};
   fmt::print("{:6}{:14}{:>9}{:>9}{:>9}\n", "codec", "source", "fast", "default", "best");
-  for (const ecco::Codec codec : ecco::kPlanarCodecs) {
+  for (const ecco::Codec codec : ecco::kStoredCodecs) {
     for (const auto& [name, draw] : sources) {
       Random random(20261125);
       std::vector<float> values(blocks * ecco::kGroup);

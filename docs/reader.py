@@ -21,7 +21,7 @@ try:
 except ImportError:
     xxhash = None
 
-TABLES = pathlib.Path(__file__).parent.parent / "include/ecco/detail/standard_tables_data.hpp"
+DETAIL = pathlib.Path(__file__).parent.parent / "include/ecco/detail"
 
 
 def half_masks(blocks, half):
@@ -60,7 +60,7 @@ def block_scales(codes):
     return np.where(codes == 0, np.float32(0), scale)
 
 
-def decode(blocks, table, tensor_scale):
+def decode_planar(blocks, table, tensor_scale):
     """Section 2.4: the binary32 values [blocks, 128] of any bytes."""
     known = np.zeros((256, table.shape[1]), np.float32)
     known[:len(table)] = table
@@ -68,6 +68,51 @@ def decode(blocks, table, tensor_scale):
     factor = np.float32(tensor_scale) * block_scales(blocks[:, 1])
     values = factor[:, None] * centroids
     values[blocks[:, 1] == 0] = 0
+    return values
+
+
+def next_codes(lengths):
+    """Section 5: symbol and length of the code that begins each byte, its first bit highest."""
+    order = sorted(range(16), key=lambda s: (lengths[s], s))
+    count = [1 << 8 - lengths[s] for s in order]
+    return np.repeat(order, count), np.repeat([lengths[s] for s in order], count)
+
+
+def fp8(codes):
+    """Section 5: E4M3 without NaN."""
+    codes = codes.astype(np.int32)
+    e, m = codes >> 3 & 15, codes & 7
+    size = np.where(e == 0, np.ldexp(m / 8, -6), np.ldexp(1 + m / 8, e - 7)).astype(np.float32)
+    return np.where(codes >> 7 == 1, -size, size)
+
+
+def decode_h4(blocks, table, codebooks, tensor_scale):
+    """Section 5: the binary32 values [blocks, 128] of any bytes."""
+    bits = np.pad(np.unpackbits(blocks, axis=1, bitorder="little"), ((0, 0), (0, 15)))
+    row, scale = np.arange(len(blocks)), np.float32(tensor_scale)
+    ahead = lambda at, width: bits[row[:, None], at[:, None] + np.arange(width)].astype(np.int64)
+    number = lambda at, width: ahead(at, width) @ (1 << np.arange(width))
+    at = np.zeros(len(blocks), np.int64)
+    fields = []
+    for width in (len(codebooks) - 1).bit_length(), (len(table) - 1).bit_length(), 8:
+        fields.append(number(at, width))
+        at = at + width
+    book, pattern = (np.where(f < n, f, 0) for f, n in zip(fields, (len(codebooks), len(table))))
+    symbol, length = np.stack([next_codes(lengths) for lengths in codebooks], axis=1)
+    m = scale * fp8(fields[2])
+    level = np.pad(table.astype(np.float32), ((0, 0), (0, 1)), constant_values=128) / 128
+    values, whole = np.zeros((len(blocks), 128), np.float32), at >= 0
+    for e in range(128):
+        byte = ahead(at, 8) @ (128 >> np.arange(8))
+        whole &= at + length[book, byte] <= 512
+        values[:, e] = np.where(whole, m * level[pattern, symbol[book, byte]], 0)
+        at = np.where(whole, at + length[book, byte], 512)
+    while (at + 15 <= 512).any():
+        some = at + 15 <= 512
+        position, value = number(np.where(some, at, 0), 7), number(np.where(some, at + 7, 0), 8)
+        values[row[some], position[some]] = (scale * fp8(value))[some]
+        at = at + 15 * some
+    values[fields[2] & 127 == 0] = 0
     return values
 
 
@@ -82,10 +127,26 @@ def stored_as(values, dtype):
     return values.astype("<f4").tobytes()
 
 
-def standard_table(codec):
-    text = re.search(rf"kStandard{codec.upper()} = \{{(.*?)\}}", TABLES.read_text(), re.S).group(1)
-    centroids = 5 << int(codec[1]) - 2
-    return np.array(re.findall(r"-?\d+", text), np.int8).reshape(-1, centroids)
+def constants(file, name):
+    text = re.search(rf"kStandard{name} = \{{(.*?)\}}", (DETAIL / file).read_text(), re.S).group(1)
+    return np.array(re.findall(r"-?\d+", text), np.int8)
+
+
+def table_of(entry, data):
+    """Section 3 and 7.1: centroids [patterns, width] and, of h4, codebooks [H, 16]."""
+    h4, name = entry["codec"] == "h4", entry["table"]
+    width = 15 if h4 else 5 << int(entry["codec"][1]) - 2
+    if name.startswith("standard-"):
+        kind = "Kv" if name == "standard-kv-1" else "H4"
+        if not h4:
+            return constants("standard_tables_data.hpp", entry["codec"].upper()).reshape(-1, width)
+        parts = [constants("standard_h4_tables_data.hpp", kind + part)
+                 for part in ("Centroids", "Codebooks")]
+    else:
+        books = name.replace("ecco.table.", "ecco.codebook.", 1)
+        parts = [np.frombuffer(data[n], np.int8) for n in (name, books) if n in data]
+    parts[0] = parts[0].reshape(-1, width)
+    return (parts[0], parts[1].reshape(-1, 16)) if h4 else parts[0]
 
 
 def read_file(path, f32=False):
@@ -107,14 +168,13 @@ def read_file(path, f32=False):
     out = {name: (header[name]["dtype"], header[name]["shape"], data[name])
            for name in ecco["carried"]}
     for name, entry in ecco["tensors"].items():
-        if entry["table"] == "standard-1":
-            table = standard_table(entry["codec"])
-        else:
-            table = np.frombuffer(data[entry["table"]], np.int8)
-            table = table.reshape(header[entry["table"]]["shape"])
         rows, per_row, size = header[name]["shape"]
-        values = decode(np.frombuffer(data[name], np.uint8).reshape(-1, size), table,
-                        entry["tensor_scale"])
+        blocks = np.frombuffer(data[name], np.uint8).reshape(-1, size)
+        table = table_of(entry, data)
+        if entry["codec"] == "h4":
+            values = decode_h4(blocks, *table, entry["tensor_scale"])
+        else:
+            values = decode_planar(blocks, table, entry["tensor_scale"])
         values = values.reshape(rows, 128 * per_row)[:, :entry["shape"][-1]]
         dtype = "F32" if f32 else entry["dtype"]
         out[name] = (dtype, entry["shape"], stored_as(np.ascontiguousarray(values), dtype))

@@ -37,6 +37,21 @@ TEST(A8, DecodesArbitraryBytesAsSpecified) {
   }
 }
 
+TEST(A8, DecodesRowsBlockByBlock) {
+  std::mt19937 random(4);
+  std::uint8_t blocks[3 * 64];
+  for (std::uint8_t& byte : blocks) byte = static_cast<std::uint8_t>(random());
+  float all[3 * 64];
+  for (int b = 0; b < 3; ++b) decode(blocks + 64 * b, 2.0f, all + 64 * b);
+  for (std::size_t count = 0; count <= 3 * 64; ++count) {
+    float out[3 * 64 + 1];
+    std::fill(std::begin(out), std::end(out), 9.0f);
+    decode_row(blocks, count, 2.0f, out);
+    ASSERT_TRUE(std::equal(all, all + count, out));
+    ASSERT_EQ(out[count], 9.0f);
+  }
+}
+
 TEST(A8, ZeroScaleIsValidOnlyInAZeroBlock) {
   std::uint8_t block[64] = {};
   EXPECT_TRUE(is_valid(block));

@@ -18,6 +18,7 @@ if(NOT ECCO_PYTHON)
 endif()
 
 ecco_test(golden_test unit)
+ecco_test(golden_h4_test unit)
 ecco_test(format_doc_test unit)
 target_include_directories(format_doc_test PRIVATE "${ECCO_XXHASH_INCLUDE_DIR}")
 ecco_test(reader_test unit)

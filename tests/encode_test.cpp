@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -120,8 +123,12 @@ void expect_valid(const TensorView& tensor) {
 }
 
 class Encode : public testing::TestWithParam<Codec> {};
-INSTANTIATE_TEST_SUITE_P(Codecs, Encode, testing::ValuesIn(kPlanarCodecs),
-                         [](const auto& codec) { return std::string(codec_name(codec.param)); });
+class EncodePlanar : public Encode {};
+std::string name_of_codec(const testing::TestParamInfo<Codec>& codec) {
+  return std::string(codec_name(codec.param));
+}
+INSTANTIATE_TEST_SUITE_P(Codecs, Encode, testing::ValuesIn(kStoredCodecs), name_of_codec);
+INSTANTIATE_TEST_SUITE_P(Codecs, EncodePlanar, testing::ValuesIn(kPlanarCodecs), name_of_codec);
 
 TEST_P(Encode, EmitsValidBlocksOfEverySource) {
   for (const Source source : kSources) {
@@ -131,6 +138,11 @@ TEST_P(Encode, EmitsValidBlocksOfEverySource) {
       CompressOptions options;
       options.codec = GetParam();
       options.effort = effort;
+      if (options.codec == Codec::h4 && source == Source::huge) {
+        const auto refused = compress(dense_view(values.data(), 2, 384), options);
+        EXPECT_EQ(refused.error().code(), StatusCode::unsupported);
+        continue;
+      }
       const CompressedTensor tensor = encode(values, 2, 384, options);
       expect_valid(tensor.view());
       EXPECT_LT(relative_error(tensor, values), source == Source::zeros ? 1e-30 : 0.62);
@@ -138,7 +150,27 @@ TEST_P(Encode, EmitsValidBlocksOfEverySource) {
   }
 }
 
-TEST_P(Encode, AwkwardShapesAreCodedWholeAndTheirPaddingIsRankZero) {
+// Symbols of a block's elements that format.md, section 1, gives padding, and those it has.
+struct Padding {
+  int expected = 0;
+  std::array<std::uint8_t, kGroup> symbols{};
+};
+
+Padding padding_of(const TensorView& tensor, const std::uint8_t* block) {
+  Padding padding;
+  if (tensor.codec() == Codec::h4) {
+    const h4::Fields fields = h4::parse(block, tensor.table().h4());
+    padding.expected = h4::shortest_symbol(tensor.table().h4().codebook(fields.codebook));
+    std::copy(std::begin(fields.symbols), std::end(fields.symbols), padding.symbols.begin());
+    return padding;
+  }
+  planar::dispatch(tensor.codec(), [&](auto planes) {
+    planar::decode_ranks<decltype(planes)::value>(block, padding.symbols.data());
+  });
+  return padding;
+}
+
+TEST_P(Encode, AwkwardShapesAreCodedWholeAndTheirPaddingIsCheap) {
   for (const auto& shape : {std::pair<std::size_t, std::size_t>{0, 128},
                             {1, 1},
                             {3, 1},
@@ -155,15 +187,14 @@ TEST_P(Encode, AwkwardShapesAreCodedWholeAndTheirPaddingIsRankZero) {
     const CompressedTensor tensor = encode(values, rows, cols, options);
     expect_valid(tensor.view());
     EXPECT_LT(relative_error(tensor, values), 0.5);
-    planar::dispatch(GetParam(), [&](auto planes) {
-      for (std::size_t r = 0; r < rows; ++r) {
-        const std::size_t last = tensor.view().blocks_per_row() - 1;
-        std::uint8_t ranks[kGroup];
-        planar::decode_ranks<decltype(planes)::value>(
-            tensor.view().row(r) + last * block_bytes(GetParam()), ranks);
-        for (std::size_t e = cols - 128 * last; e < kGroup; ++e) EXPECT_EQ(ranks[e], 0);
+    const std::size_t last = tensor.view().blocks_per_row() - 1;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const Padding padding =
+          padding_of(tensor.view(), tensor.view().row(r) + last * block_bytes(GetParam()));
+      for (std::size_t e = cols - 128 * last; e < kGroup; ++e) {
+        EXPECT_EQ(padding.symbols[e], padding.expected);
       }
-    });
+    }
   }
 }
 
@@ -193,8 +224,7 @@ std::vector<std::uint8_t> shortlist_blocks(const EncodeKernels& kernels,
                                            const ShortlistEffort& effort,
                                            MatrixView<const float> values,
                                            std::span<const float> importance) {
-  rd::ColumnBlocks columns;
-  EXPECT_TRUE(columns.prepare(values.cols, importance, 1.0f));
+  const rd::ColumnBlocks columns(values.cols, importance, 1.0f);
   std::vector<std::uint8_t> blocks(values.rows * blocks_per_row(values.cols) *
                                    block_bytes(table.codec));
   ShortlistEncoder(table, shortlist, kernels, columns, rd::scale_range(1.0f, 3e38f), effort)
@@ -204,7 +234,7 @@ std::vector<std::uint8_t> shortlist_blocks(const EncodeKernels& kernels,
 
 // The scalar path defines the tables too: the other paths search with those they prepare
 // themselves.
-TEST_P(Encode, EveryPathGivesTheSameBlocks) {
+TEST_P(EncodePlanar, EveryPathGivesTheSameBlocks) {
   const std::size_t cols = 300;
   std::vector<float> values;
   for (const Source source : kSources) {
@@ -251,6 +281,33 @@ TEST_P(Encode, ThreadsDoNotChangeABit) {
   }
 }
 
+// Through the whole of compress, mode faithful is the paper's encoder block by block.
+TEST(EncodeFaithful, GivesThePapersBlocks) {
+  const std::vector<float> values = draw(Source::student5, 5 * 300, 12);
+  std::vector<float> importance(300);
+  for (std::size_t k = 0; k < 300; ++k) importance[k] = static_cast<float>(k % 5);
+  CompressOptions options;
+  options.codec = Codec::h4;
+  options.mode = H4Mode::faithful;
+  options.importance = importance;
+  const CompressedTensor tensor = encode(values, 5, 300, options, test::threads(3));
+  const auto reference = reference::compress(dense_view(values.data(), 5, 300), options).value();
+  EXPECT_TRUE(std::equal(tensor.blocks().begin(), tensor.blocks().end(),
+                         reference.blocks().begin(), reference.blocks().end()));
+  const TensorView view = tensor.view();
+  float largest = 0.0f;
+  for (const float value : values) largest = std::max(largest, std::fabs(value));
+  EXPECT_EQ(view.tensor_scale(), largest / 448.0f);
+  for (std::size_t r = 0; r < 5; ++r) {
+    for (std::size_t k = 0; k < 3; ++k) {
+      std::uint8_t block[64];
+      h4::encode_faithful(values.data() + r * 300 + k * 128, importance.data() + k * 128,
+                          k < 2 ? 128 : 44, view.table().h4(), view.tensor_scale(), block);
+      EXPECT_TRUE(std::equal(block, block + 64, view.row(r) + k * 64));
+    }
+  }
+}
+
 // Two-sided: a test fails when an error gets better unexpectedly, too. Standard tables.
 struct Window {
   Codec codec;
@@ -268,6 +325,11 @@ TEST(EncodeDistortion, StaysInItsWindows) {
            Window{Codec::p2, Source::gaussian, Effort::default_, 31.7},
            Window{Codec::p3, Source::gaussian, Effort::default_, 15.65},
            Window{Codec::p5, Source::gaussian, Effort::default_, 4.05},
+           Window{Codec::h4, Source::gaussian, Effort::best, 7.95},
+           Window{Codec::h4, Source::gaussian, Effort::default_, 8.00},
+           Window{Codec::h4, Source::gaussian, Effort::fast, 8.06},
+           Window{Codec::h4, Source::student5, Effort::default_, 8.00},
+           Window{Codec::h4, Source::laplace, Effort::default_, 8.07},
        }) {
     const std::size_t rows = window.effort == Effort::best ? 8 : 24;
     const std::vector<float> values = draw(window.source, rows * 1024, 8);
@@ -363,6 +425,19 @@ TEST(EncodeErrors, NameTheFirstRowThatFailsWhateverTheThreads) {
   }
 }
 
+TEST(EncodeErrors, NothingIsThrown) {
+  const std::vector<float> values = draw(Source::gaussian, 128, 13);
+  const auto error = [&](const ParallelFor& parallel) {
+    return compress(dense_view(values.data(), 1, 128), {}, parallel).error();
+  };
+  EXPECT_EQ(error(ParallelFor()).message(), "the ParallelFor is empty");
+  const auto throws = [](std::size_t, const auto&) { throw std::runtime_error("no threads"); };
+  EXPECT_EQ(error(throws).code(), StatusCode::invalid_argument);
+  EXPECT_EQ(error(throws).message(), "no threads");
+  EXPECT_EQ(Encoder::standard(Codec::p4, static_cast<Effort>(9)).error().code(),
+            StatusCode::invalid_argument);
+}
+
 TEST(EncodeErrors, EncodeRowsChecksItsArguments) {
   std::vector<float> values = draw(Source::gaussian, 2 * 200, 15);
   const Encoder encoder = Encoder::standard(Codec::p4, Effort::fast).value();
@@ -416,7 +491,7 @@ TEST(EncodeImportance, LessSearchCostsLittle) {
   std::normal_distribution<float> normal;
   std::vector<float> importance(512);
   for (float& w : importance) w = std::exp(0.7f * normal(random));
-  for (const Codec codec : {Codec::p3, Codec::p4, Codec::p5}) {
+  for (const Codec codec : {Codec::h4, Codec::p3, Codec::p4, Codec::p5}) {
     double error[3];
     for (const Effort effort : kEfforts) {
       CompressOptions options;

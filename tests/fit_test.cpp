@@ -79,7 +79,7 @@ TEST(FitPatterns, TableCostsAtMostOnePercentOfTheBlocks) {
 
 TEST(FitSample, TakesEveryBlockOfASmallTensor) {
   EXPECT_EQ(fit_sample_size(5), 5u);
-  for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(fit_sample_block(i, 5), i);
+  for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(fit_sample_block(i, 5, 5), i);
 }
 
 TEST(FitSample, OneBlockOfEachStratum) {
@@ -89,7 +89,7 @@ TEST(FitSample, OneBlockOfEachStratum) {
   std::uint64_t odd = 0;
   for (std::uint64_t i = 0; i < kFitSampleBlocks; ++i) {
     const std::uint64_t size = i < 12345 ? 4 : 3;
-    const std::uint64_t at = fit_sample_block(i, blocks);
+    const std::uint64_t at = fit_sample_block(i, kFitSampleBlocks, blocks);
     ASSERT_GE(at, begin);
     ASSERT_LT(at, begin + size);
     begin += size;
@@ -256,6 +256,11 @@ TEST(FitTable, ExtremeMagnitudesAreNoDifferent) {
     ASSERT_TRUE(table && other);
     EXPECT_EQ(other->centroids, table->centroids);
   }
+}
+
+TEST(FitTable, NothingIsThrown) {
+  const std::vector<float> values(256, 0.5f);
+  EXPECT_EQ(fit_table(values, {}, ParallelFor()).error().message(), "the ParallelFor is empty");
 }
 
 }  // namespace

@@ -120,7 +120,8 @@ TEST(GoldenBlocks, HaveTheirFaultsRanksAndValues) {
 TEST(GoldenBlocks, AreAllListed) {
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ECCO_TEST_GOLDEN)) {
-    files += entry.path().extension() == ".bin" ? 1 : 0;
+    const bool planar = !entry.path().filename().string().starts_with("h4-");
+    files += planar && entry.path().extension() == ".bin" ? 1 : 0;
   }
   EXPECT_EQ(files, golden_blocks().size());
 }
@@ -178,7 +179,8 @@ TEST(GoldenFiles, InvalidOnesAreCorrupt) {
       {"zero-tensor-scale", "tensor_scale"}};
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ECCO_TEST_GOLDEN)) {
-    files += entry.path().string().ends_with(".invalid.safetensors") ? 1 : 0;
+    const std::string name = entry.path().filename().string();
+    files += !name.starts_with("h4-") && name.ends_with(".invalid.safetensors") ? 1 : 0;
   }
   EXPECT_EQ(files, reasons.size());
   for (const auto& [name, reason] : reasons) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program ecco-llama from outside: output, errors, exit codes.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -58,7 +59,7 @@ TEST(LlamaCli, EvalPrintsTheKeys) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   const json report = json::parse(outcome.out);
-  EXPECT_EQ(report.size(), 7u);
+  EXPECT_EQ(report.size(), 11u);
   EXPECT_EQ(report["predictions"], 510);
   // head -c 1024 eval_tokens.u16 > two.u16; python3 eval.py . 0 two.u16
   EXPECT_NEAR(report["perplexity"].get<double>(), 51.641677, 1e-4);
@@ -66,12 +67,51 @@ TEST(LlamaCli, EvalPrintsTheKeys) {
   EXPECT_EQ(report["bits_per_weight"], 16.0);
   EXPECT_GT(report["weight_bytes"], 11'500'000);
   EXPECT_LT(report["weight_bytes"], 11'600'000);
+  EXPECT_EQ(report["activations"], "f32");
+  EXPECT_EQ(report["kv_cache"], "f32");
+  EXPECT_EQ(report["kv_cache_bytes"], 2 * 6 * 256 * 128 * 4);
+  EXPECT_TRUE(report["kv_statistics"].is_null());
   EXPECT_GT(report["peak_rss_bytes"], report["weight_bytes"]);
   EXPECT_GT(report["tokens_per_second"], 0.0);
 
   const Outcome table = run("eval " + kModel + kTokens + " --windows 1 --against " + kModel);
   EXPECT_EQ(table.exit_code, 0) << table.err;
   EXPECT_NE(table.out.find("KL divergence    0.00000 nats\n"), std::string::npos) << table.out;
+}
+
+TEST(LlamaCli, SettingsAreShorthands) {
+  const auto eval = [](const std::string& options) {
+    const Outcome outcome = run("eval " + kModel + kTokens + " --windows 1 --json " + options);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    json report = json::parse(outcome.out);
+    report.erase("peak_rss_bytes");
+    report.erase("tokens_per_second");
+    return report;
+  };
+  const json whole = eval("");
+  EXPECT_EQ(eval("--setting w4a16"), whole);
+  const json paper = eval("--setting w4a8kv4");
+  EXPECT_EQ(paper["activations"], "a8");
+  EXPECT_EQ(paper["kv_cache"], "h4");
+  EXPECT_EQ(paper["kv_cache_bytes"], 2 * 6 * 256 * 64);
+  for (const char* part : {"keys", "values"}) {
+    EXPECT_EQ(paper["kv_statistics"][part].size(), 3u);
+    EXPECT_GE(paper["kv_statistics"][part]["clipped_share"], 0.0);
+    EXPECT_GT(paper["kv_statistics"][part]["outlier_share"], 0.0);
+    EXPECT_GT(paper["kv_statistics"][part]["mean_code_length"], 2.0);
+  }
+  EXPECT_NE(paper["perplexity"], whole["perplexity"]);
+  EXPECT_EQ(eval("--activations a8 --kv-cache h4"), paper);
+  EXPECT_EQ(eval("--kv-cache a8")["kv_cache_bytes"], 2 * 6 * 256 * 128);
+  const Outcome table = run("eval " + kModel + kTokens + " --windows 1 --setting w4a8kv4");
+  EXPECT_NE(table.out.find("KV cache         0.20 MB (h4)\nactivations      a8\n"),
+            std::string::npos)
+      << table.out;
+
+  const std::string command = "generate " + kModel + " --prompt 'It is a truth' -n 12 ";
+  const std::string text = run(command + "--setting w4a8kv4 --threads 1").out;
+  EXPECT_EQ(text.rfind("It is a truth", 0), 0u) << text;
+  EXPECT_EQ(run(command + "--activations a8 --kv-cache h4 --threads 2").out, text);
 }
 
 TEST(LlamaCli, GenerateRepeatsItselfForASeed) {
@@ -104,6 +144,40 @@ TEST(LlamaCli, ImportanceIsWrittenOnce) {
       << "a temporary file is left";
 }
 
+TEST(LlamaCli, OnlyARegularFileIsOverwritten) {
+  const TemporaryDirectory directory;
+  const std::string command = "importance " + kModel + kTokens + " --windows 1 --force -o ";
+  write_text(directory / "target", "kept");
+  std::filesystem::create_symlink("target", directory / "link");
+  expect_error(command + (directory / "link"), 1, "link: exists and is no regular file");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "link"));
+  expect_error(command + (directory / ""), 1, "exists and is no regular file");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory / ""), {}), 2)
+      << "a temporary file is left";
+}
+
+TEST(LlamaCli, TheLimitOfFileSizesIsAnError) {
+  const TemporaryDirectory directory;
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit low{1000, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);  // for this process, too: it writes nothing here
+  expect_error("importance " + kModel + kTokens + " --windows 1 -o " + (directory / "i"), 1,
+               "i: cannot write: File too large");
+  setrlimit(RLIMIT_FSIZE, &limit);
+  EXPECT_TRUE(std::filesystem::is_empty(directory / ""));
+}
+
+TEST(LlamaCli, ErrorsThatCannotBeWrittenKeepTheExitCode) {
+  const auto exit_code_of = [](const std::string& arguments) {
+    const std::string command = ECCO_LLAMA_PROGRAM " " + arguments + " >/dev/null 2>&-";
+    return WEXITSTATUS(std::system(command.c_str()));
+  };
+  EXPECT_EQ(exit_code_of("eval /nowhere" + kTokens), 1);
+  EXPECT_EQ(exit_code_of("frobnicate"), 2);
+  EXPECT_EQ(exit_code_of("generate " + kModel + " --prompt a -n 1"), 0);
+}
+
 TEST(LlamaCli, BadInputIsOneLine) {
   const TemporaryDirectory directory;
   const auto eval = [&](const std::string& bytes) {
@@ -132,6 +206,14 @@ TEST(LlamaCli, BadCommandLinesExitWith2) {
   expect_error("eval", 2, "MODEL_DIR");
   expect_error("eval " + kModel, 2, "--tokens");
   expect_error("eval " + kModel + kTokens + " --windows 0", 2, "--windows");
+  for (const std::string& command :
+       {"eval " + kModel + kTokens, "generate " + kModel + " --prompt a"}) {
+    expect_error(command + " --kv-cache p3", 2, "--kv-cache");
+    expect_error(command + " --activations h4", 2, "--activations");
+    expect_error(command + " --setting w8a8", 2, "--setting");
+    expect_error(command + " --setting w4a16 --kv-cache h4", 2, "--setting");
+    expect_error(command + " --activations f32 --setting w4a8kv4", 2, "--setting");
+  }
   expect_error("generate " + kModel + " --prompt a --temperature nan", 2, "--temperature");
   expect_error("generate " + kModel + " --prompt a --temperature -1", 2, "--temperature");
   expect_error("generate " + kModel + " --prompt a --seed x", 2, "--seed");

@@ -7,7 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "ecco/a8.hpp"
+#include "ecco/h4_encode.hpp"
 #include "ecco/safetensors.hpp"
+#include "ecco/standard_tables.hpp"
 #include "llama/eval.hpp"
 #include "llama/files.hpp"
 #include "llama/generate.hpp"
@@ -25,20 +28,25 @@ using ecco::test::TemporaryDirectory;
 using ecco::test::tiny_config;
 using ecco::test::write_model;
 using ecco::test::write_text;
+using llama::Setting;
 using llama::Transformer;
 using nlohmann::json;
 
 const std::string kModel = ECCO_TEST_DATA "/model";
 const std::vector<std::uint32_t> kTinyTokens = {3, 36, 0, 17, 5, 5, 21, 8, 30};
 
-Transformer load(const std::string& directory, ecco::ParallelFor parallel = ecco::serial) {
-  auto model = Transformer::load(directory, std::move(parallel));
+const Setting kW4A8KV4 = {true, ecco::Codec::h4};
+
+Transformer load(const std::string& directory, const Setting& setting = {},
+                 ecco::ParallelFor parallel = ecco::serial) {
+  auto model = Transformer::load(directory, std::move(parallel), setting);
   if (!model) throw std::runtime_error(model.error().message());
   return std::move(*model);
 }
 
-void compress(const std::string& in, const std::string& out) {
+void compress(const std::string& in, const std::string& out, ecco::Codec codec = ecco::Codec::p4) {
   ecco::ModelCompressOptions options;
+  options.codec = codec;
   options.effort = ecco::Effort::fast;
   const auto report = ecco::compress_model(in, out, options);
   ASSERT_TRUE(report) << report.error().message();
@@ -55,7 +63,7 @@ ReferenceDecoder reference(const std::string& directory, const json& config) {
 llama::Matrix run(const Transformer& model, std::span<const std::uint32_t> tokens,
                   std::size_t piece) {
   const llama::Config& config = model.config();
-  llama::KvCache cache(config, tokens.size());
+  llama::KvCache cache = model.new_cache(tokens.size()).value();
   llama::Matrix hidden(tokens.size(), config.hidden_size);
   llama::Matrix logits(tokens.size(), config.vocab_size);
   for (std::size_t t = 0; t < tokens.size(); t += piece) {
@@ -101,13 +109,20 @@ TEST(Transformer, MatchesThePlainDecoderForEveryTypeOfWeights) {
 }
 
 TEST(Transformer, MatchesThePlainDecoderOnCompressedWeights) {
-  const TemporaryDirectory directory;
-  write_model(directory / "model", compressible_config());
-  compress(directory / "model", directory / "p4");
-  const Transformer model = load(directory / "p4");
-  for (const llama::Linear* linear : model.matrices()) EXPECT_TRUE(linear->blocks());
-  expect_close(run(model, kTinyTokens, kTinyTokens.size()),
-               reference(directory / "p4", compressible_config()).logits(kTinyTokens));
+  for (const ecco::Codec codec : {ecco::Codec::p4, ecco::Codec::h4}) {
+    const TemporaryDirectory directory;
+    write_model(directory / "model", compressible_config());
+    compress(directory / "model", directory / "blocks", codec);
+    const Transformer model = load(directory / "blocks");
+    for (const llama::Linear* linear : model.matrices()) {
+      ASSERT_TRUE(linear->blocks());
+      EXPECT_EQ(linear->blocks()->codec(), codec);
+    }
+    const llama::Matrix logits = run(model, kTinyTokens, kTinyTokens.size());
+    expect_close(logits,
+                 reference(directory / "blocks", compressible_config()).logits(kTinyTokens));
+    EXPECT_EQ(run(model, kTinyTokens, 1).values, logits.values);
+  }
 }
 
 TEST(Transformer, GivesTheSameBitsTokenByToken) {
@@ -200,6 +215,168 @@ TEST(Importance, IsTheMeanSquareOfTheInputs) {
   }
 }
 
+// Settings: what flows through the model beside its weights.
+
+using Encode = std::function<void(const float* values, int count, float* decoded)>;
+
+/// A row cut into groups, each through its block and back, in binary32 as the engine has it.
+ReferenceDecoder::Change through_blocks(std::size_t group, const Encode& encode) {
+  return [=](ReferenceDecoder::Vector& x) {
+    for (std::size_t at = 0; at < x.size(); at += group) {
+      const std::size_t count = std::min(group, x.size() - at);
+      float values[128] = {};
+      float decoded[128] = {};
+      for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(x[at + i]);
+      encode(values, static_cast<int>(count), decoded);
+      for (std::size_t i = 0; i < count; ++i) x[at + i] = decoded[i];
+    }
+  };
+}
+
+void encode_a8(const float* values, int count, float* decoded) {
+  std::uint8_t block[64];
+  ecco::a8::encode(values, count, 1.0f, block);
+  ecco::a8::decode(block, 1.0f, decoded);
+}
+
+void encode_h4(const float* values, int count, float* decoded) {
+  std::uint8_t block[64];
+  const ecco::h4::TableView table = ecco::standard_kv_table().h4();
+  ecco::h4::encode_kv(values, count, table, 1.0f, block);
+  ecco::h4::decode(block, table, 1.0f, decoded);
+}
+
+double greatest_difference(const llama::Matrix& got, const ReferenceDecoder::Rows& want) {
+  double greatest = 0.0;
+  for (std::size_t t = 0; t < got.rows; ++t) {
+    for (std::size_t i = 0; i < got.cols; ++i) {
+      greatest = std::max(greatest, std::abs(double{got.view().row(t)[i]} - want[t][i]));
+    }
+  }
+  return greatest;
+}
+
+TEST(Setting, IsWhatThePlainDecoderDoesWithTheBlocks) {
+  struct Case {
+    Setting setting;
+    ReferenceDecoder::Change input, cached;
+    double effect;  // at least this on some logit
+  };
+  const auto a8 = through_blocks(64, encode_a8);
+  const auto h4 = through_blocks(128, encode_h4);
+  const auto none = [](ReferenceDecoder::Vector&) {};
+  const Case cases[] = {{{false, ecco::Codec::h4}, none, h4, 1.0},
+                        {{false, ecco::Codec::a8}, none, a8, 0.1},
+                        {{true, {}}, a8, none, 0.3},
+                        {kW4A8KV4, a8, h4, 1.0}};
+  const TemporaryDirectory directory;
+  write_model(directory / "model", compressible_config());
+  compress(directory / "model", directory / "p4");
+  ReferenceDecoder exact = reference(directory / "p4", compressible_config());
+  const auto unchanged = exact.logits(kTinyTokens);
+  for (const Case& c : cases) {
+    ReferenceDecoder decoder = reference(directory / "p4", compressible_config());
+    decoder.change_input = c.input;
+    decoder.change_cached = c.cached;
+    const llama::Matrix logits =
+        run(load(directory / "p4", c.setting), kTinyTokens, kTinyTokens.size());
+    expect_close(logits, decoder.logits(kTinyTokens));
+    EXPECT_GT(greatest_difference(logits, unchanged), c.effect);
+  }
+}
+
+TEST(Setting, GivesTheSameBitsTokenByTokenAndOnAnyThreads) {
+  const ecco::ParallelFor backwards = [](std::size_t count, const auto& body) {
+    for (std::size_t i = count; i-- > 0;) body(i, i + 1);
+  };
+  const auto tokens = held_out_tokens();
+  const std::span window(tokens.data(), 12);
+  for (const ecco::Codec codec : {ecco::Codec::h4, ecco::Codec::p4, ecco::Codec::a8}) {
+    for (const bool a8_activations : {false, true}) {
+      const Setting setting = {a8_activations, codec};
+      const Transformer model = load(kModel, setting);
+      const llama::Matrix whole = run(model, window, 12);
+      EXPECT_EQ(run(model, window, 1).values, whole.values);
+      EXPECT_EQ(run(model, window, 5).values, whole.values);
+      EXPECT_EQ(run(load(kModel, setting, backwards), window, 12).values, whole.values);
+    }
+  }
+}
+
+TEST(KvCache, KeepsTheTokensOfEveryLayer) {
+  const llama::Config config = llama::parse_config(tiny_config().dump(), "c").value();  // width 12
+  const std::vector<float> rows = {0, 1, 2,  3,  4, 5, 6, 7, 8, 9, 10, 11,              //
+                                   5, 4, -3, -2, 1, 0, 1, 2, 3, 4, 50, 60};
+  const auto one = ecco::dense_view(rows.data(), 1, 12);
+  const auto two = ecco::dense_view(rows.data(), 2, 12);
+  const auto expect_near = [](ecco::MatrixView<const float> got,
+                              ecco::MatrixView<const float> want, float tolerance) {
+    ASSERT_EQ(got.rows, want.rows);
+    for (std::size_t t = 0; t < got.rows; ++t) {
+      for (std::size_t i = 0; i < 12; ++i) {
+        EXPECT_NEAR(got.row(t)[i], want.row(t)[i], tolerance);
+      }
+    }
+  };
+  for (const bool blocks : {false, true}) {
+    std::optional<ecco::KvCodec> codec;
+    if (blocks) codec = ecco::KvCodec::create(ecco::Codec::h4).value();
+    llama::KvCache cache = llama::KvCache::create(config, 3, codec).value();
+    EXPECT_EQ(cache.bytes(), 2u * 2 * 3 * (blocks ? 64 : 12 * 4));
+    ASSERT_TRUE(cache.append(0, one, one, ecco::serial));
+    EXPECT_EQ(cache.size(), 0u);  // the other layer has none
+    ASSERT_TRUE(cache.append(1, one, one, ecco::serial));
+    EXPECT_EQ(cache.size(), 1u);
+    cache.clear();
+    EXPECT_EQ(cache.size(), 0u);
+    ASSERT_TRUE(cache.append(0, one, two, ecco::serial));
+    ASSERT_TRUE(cache.append(1, two, one, ecco::serial));
+    // Half a step of the widest pattern, and the rest of 60 by FP8.
+    const float tolerance = blocks ? 5.0f : 0.0f;
+    const auto first = cache.read(0, ecco::serial).value();
+    expect_near(first.keys, one, tolerance);
+    expect_near(first.values, two, tolerance);
+    const auto second = cache.read(1, ecco::serial).value();
+    expect_near(second.keys, two, tolerance);
+    expect_near(second.values, one, tolerance);
+    const auto statistics = cache.statistics(ecco::serial);
+    ASSERT_EQ(statistics.has_value(), blocks);
+    if (!blocks) continue;
+    EXPECT_EQ(statistics->keys.values, 3u * 12);  // no padding
+    EXPECT_EQ(statistics->keys.coded, 3u * 12);
+    EXPECT_EQ(statistics->values.values, 3u * 12);
+  }
+}
+
+TEST(Setting, FindsValuesThatAreNotFinite) {
+  const TemporaryDirectory directory;
+  write_model(directory / "model", tiny_config(), "F32");
+  const std::string path = directory / "model/model.safetensors";
+  const std::string bytes = *llama::read_file(path, 1 << 20);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const auto run_with_nan_at = [&](std::size_t at, const Setting& setting) {
+    std::string broken = bytes;
+    const float nan = NAN;
+    std::memcpy(broken.data() + at, &nan, sizeof(nan));
+    write_text(path, broken);
+    const Transformer model = load(directory / "model", setting);
+    llama::KvCache cache = model.new_cache(9).value();
+    llama::Matrix hidden(1, 20);
+    const std::uint32_t token[] = {0};
+    return model.forward(token, cache, hidden.view());
+  };
+  const std::size_t embedding = 8 + static_cast<std::size_t>(header);  // the first tensor
+  const std::size_t final_norm = bytes.size() - sizeof(float);         // the last one
+  for (const ecco::Codec codec : {ecco::Codec::h4, ecco::Codec::a8}) {
+    EXPECT_EQ(run_with_nan_at(embedding, {false, codec}).code(), StatusCode::not_finite);
+    EXPECT_TRUE(run_with_nan_at(final_norm, {false, codec}));
+  }
+  EXPECT_EQ(run_with_nan_at(embedding, {true, {}}).code(), StatusCode::not_finite);
+  EXPECT_EQ(run_with_nan_at(final_norm, {true, {}}).code(), StatusCode::not_finite);
+  EXPECT_TRUE(run_with_nan_at(embedding, {}));
+}
+
 // The model in tests/data/model.
 
 TEST(DemoModel, GivesTheLogitsOfPyTorch) {
@@ -253,6 +430,53 @@ TEST(DemoModel, RunsFromItsBlocks) {
             1.02 * static_cast<double>(std::filesystem::file_size(kModel + "/model.safetensors")));
 }
 
+TEST(Transformer, RefusesADamagedModel) {
+  const TemporaryDirectory directory;
+  compress(kModel, directory / "p4");
+  std::fstream file(directory / "p4/model.safetensors",
+                    std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(1'000'000);
+  const char byte = static_cast<char>(file.get() ^ 4);
+  file.seekp(1'000'000);
+  file.put(byte).flush();
+  const auto model = Transformer::load(directory / "p4", ecco::serial);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("damaged: checksum"), std::string::npos)
+      << model.error().message();
+}
+
+TEST(DemoModel, RunsWithACompressedCacheAndActivations) {
+  const Transformer original = load(kModel);
+  const auto tokens = held_out_tokens();
+  const auto divergence = [&](const Setting& setting, std::size_t cache_bytes) {
+    const auto quality =
+        llama::evaluate(load(kModel, setting), &original, tokens, 1, ecco::serial).value();
+    EXPECT_EQ(quality.kv_cache_bytes, cache_bytes);
+    const bool h4 = setting.kv_cache == ecco::Codec::h4;
+    EXPECT_EQ(quality.kv_statistics.has_value(), h4);
+    if (h4) {
+      // 6 layers x 256 tokens x 128 values
+      EXPECT_EQ(quality.kv_statistics->keys.values, 6u * 256 * 128);
+      EXPECT_EQ(quality.kv_statistics->values.values, 6u * 256 * 128);
+      EXPECT_LT(quality.kv_statistics->keys.clipped_share(), 0.005);
+      EXPECT_LT(quality.kv_statistics->values.clipped_share(), 0.005);
+      EXPECT_GT(quality.kv_statistics->keys.mean_code_length(), 3.2);
+      EXPECT_LT(quality.kv_statistics->keys.mean_code_length(), 3.875);
+    }
+    return *quality.kl_divergence;
+  };
+  const std::size_t blocks = 2 * 6 * 256;  // of 128 values
+  const double h4 = divergence({false, ecco::Codec::h4}, blocks * 64);
+  EXPECT_GT(h4, 0.001);
+  EXPECT_LT(h4, 0.007);
+  const double activations = divergence({true, {}}, blocks * 128 * 4);
+  EXPECT_GT(activations, 5e-5);
+  EXPECT_LT(activations, 5e-4);
+  const double both = divergence(kW4A8KV4, blocks * 64);
+  EXPECT_GT(both, h4 - 0.001);
+  EXPECT_LT(both, h4 + 0.002);
+}
+
 TEST(Evaluate, DoesNotDependOnTheThreads) {
   const TemporaryDirectory directory;
   write_model(directory / "model", tiny_config());
@@ -260,7 +484,7 @@ TEST(Evaluate, DoesNotDependOnTheThreads) {
     for (std::size_t i = count; i-- > 0;) body(i, i + 1);
   };
   const Transformer one = load(directory / "model");
-  const Transformer other = load(directory / "model", backwards);
+  const Transformer other = load(directory / "model", {}, backwards);
   EXPECT_EQ(run(one, kTinyTokens, 9).values, run(other, kTinyTokens, 9).values);
   const auto a = llama::evaluate(one, &one, kTinyTokens, 1, ecco::serial);
   const auto b = llama::evaluate(other, &other, kTinyTokens, 1, backwards);

@@ -98,9 +98,10 @@ TEST_F(ModelCorruptTest, TheFileByHandIsGood) {
   EXPECT_EQ(model->bits_per_weight(), 8.0 * (256 + 128 + 40) / (400 + 256));
   EXPECT_EQ(model->tables().at("ecco.table.t-1").centroids.size(), 40u);
   EXPECT_EQ(model->find("ecco.table.t-1"), nullptr) << "tables are not tensors of the model";
-  const auto defects = verify_model(path_);
-  ASSERT_TRUE(defects);
-  EXPECT_TRUE(defects->empty());
+  const auto found = verify_model(path_);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->defects.empty());
+  EXPECT_TRUE(found->h4.empty());
 }
 
 TEST_F(ModelCorruptTest, ReadersTakeAnyOrderIntegersAndUnknownKeys) {
@@ -305,18 +306,19 @@ TEST_F(ModelCorruptTest, VerifyListsEveryDefect) {
   parts.tensor("t").bytes[1] = 1;
   parts.tensor("t").bytes[0] = 2;  // of two patterns
   test::write_file(path_, parts.file());
-  const auto defects = verify_model(path_);
-  ASSERT_TRUE(defects) << defects.error().message();
-  ASSERT_EQ(defects->size(), 4u);
-  EXPECT_EQ((*defects)[0].tensor, "w");
-  EXPECT_EQ((*defects)[0].reason,
+  const auto found = verify_model(path_);
+  ASSERT_TRUE(found) << found.error().message();
+  const std::vector<Defect>& defects = found->defects;
+  ASSERT_EQ(defects.size(), 4u);
+  EXPECT_EQ(defects[0].tensor, "w");
+  EXPECT_EQ(defects[0].reason,
             "1 invalid blocks of 4; the first is block 1 of row 1: unused tail bits are set");
-  EXPECT_EQ((*defects)[1].tensor, "t");
-  EXPECT_NE((*defects)[1].reason.find("damaged: checksum"), std::string::npos);
-  EXPECT_EQ((*defects)[2].tensor, "t");
-  EXPECT_EQ((*defects)[2].reason,
+  EXPECT_EQ(defects[1].tensor, "t");
+  EXPECT_NE(defects[1].reason.find("damaged: checksum"), std::string::npos);
+  EXPECT_EQ(defects[2].tensor, "t");
+  EXPECT_EQ(defects[2].reason,
             "1 invalid blocks of 2; the first is block 0 of row 0: pattern index past the table");
-  EXPECT_EQ((*defects)[3].tensor, "norm");
+  EXPECT_EQ(defects[3].tensor, "norm");
 
   // Invalid blocks under the right checksums decompress all the same.
   Parts invalid = good_parts();

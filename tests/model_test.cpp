@@ -225,8 +225,9 @@ TEST_F(ModelTest, RoundTripsEveryCodecAndDtype) {
   const std::map<Codec, std::pair<double, double>> windows = {{Codec::p2, {0.28, 0.36}},
                                                               {Codec::p3, {0.14, 0.19}},
                                                               {Codec::p4, {0.065, 0.095}},
-                                                              {Codec::p5, {0.033, 0.055}}};
-  for (const Codec codec : kPlanarCodecs) {
+                                                              {Codec::p5, {0.033, 0.055}},
+                                                              {Codec::h4, {0.065, 0.095}}};
+  for (const Codec codec : kStoredCodecs) {
     SCOPED_TRACE(codec_name(codec));
     options_.codec = codec;
     options_.overwrite = true;
@@ -526,6 +527,9 @@ TEST_F(ModelTest, ReplacesOnlyWhatItMay) {
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code(), StatusCode::io_error);
   EXPECT_NE(report.error().message().find("No such file or directory"), std::string::npos);
+  const auto directory = compress_model(in_, folder_.path("new/"), options_);
+  ASSERT_FALSE(directory);
+  EXPECT_NE(directory.error().message().find("new/: names a directory"), std::string::npos);
   EXPECT_EQ(compress_model(in_, "", options_).error().code(), StatusCode::invalid_argument);
 }
 
@@ -657,7 +661,7 @@ TEST_F(DirectoryTest, CompressesAndRestoresAShardedModel) {
             "{\n  \"z\": 1e-05,\n  \"a\": [\n    1,\n    2\n  ],\n  \"quantization_config\": {\n"
             "    \"quant_method\": \"ecco\",\n    \"format\": 1\n  }\n}\n");
   EXPECT_EQ(test::read_file(out_ + "/tokenizer.model"), test::read_file(in_ + "/tokenizer.model"));
-  EXPECT_TRUE(verify_model(out_)->empty());
+  EXPECT_TRUE(verify_model(out_)->defects.empty());
 
   ASSERT_TRUE(decompress_model(out_, back_, {}));
   EXPECT_EQ(names(back_), files_);
@@ -709,6 +713,49 @@ TEST_F(DirectoryTest, TrainsTablesThatEveryShardHasItsOwnNamesFor) {
   }
 }
 
+TEST_F(DirectoryTest, TrainsH4TablesOfAnyShapeWithTheirCodebooks) {
+  options_.codec = Codec::h4;
+  options_.overwrite = true;
+  options_.patterns = 17;
+  options_.codebooks = 3;
+  EXPECT_EQ(compress_model(in_, out_, options_).error().message(),
+            "the standard table has its own patterns and codebooks; train one to choose them");
+  options_.table = TableSource::file;
+  for (const H4Mode mode : {H4Mode::rate_aware, H4Mode::faithful}) {
+    options_.mode = mode;
+    const auto report = compress_model(in_, out_, options_);
+    ASSERT_TRUE(report) << report.error().message();
+    const auto model = Model::open(out_, Checksums::check);
+    ASSERT_TRUE(model) << model.error().message();
+    ASSERT_EQ(model->tables().size(), 2u);  // one in each shard
+    for (const auto& [name, table] : model->tables()) {
+      EXPECT_EQ(table.view().patterns(), 17);
+      EXPECT_EQ(table.codebooks.size(), 3u * 16);
+      EXPECT_NE(table.codes, nullptr) << "gemv would build the decode tables in every call";
+    }
+    EXPECT_EQ(model->bits_per_weight(), report->bits_per_weight);
+    EXPECT_EQ(report->bits_per_weight, 8.0 * (300 * 128 + 2 * (17 * 15 + 48)) / (300 * 256));
+    EXPECT_EQ(parse_json_file(out_ + "/model.safetensors.index.json")["weight_map"].size(), 7u);
+    const auto found = verify_model(out_);
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->defects.empty());
+    ASSERT_EQ(found->h4.size(), 2u);
+    for (const auto& [name, statistics] : found->h4) {
+      EXPECT_EQ(statistics.values, model->find(name)->values());
+      if (mode == H4Mode::rate_aware) {
+        EXPECT_EQ(statistics.clipped, 0u);
+      }
+      EXPECT_GT(statistics.mean_code_length(), 3.0);
+      EXPECT_LT(statistics.mean_code_length(), 4.5);
+    }
+    ASSERT_TRUE(decompress_model(out_, back_, {"", true}));
+    EXPECT_EQ(Model::open(back_)->tensors().size(), 3u);
+  }
+  options_.codec = Codec::p4;
+  EXPECT_EQ(compress_model(in_, out_, options_).error().message(),
+            "patterns and codebooks are chosen for codec h4, not for p4");
+}
+
 TEST_F(DirectoryTest, AnIndexGoesToAnIndexOrADirectory) {
   const std::string index = in_ + "/model.safetensors.index.json";
   ASSERT_TRUE(compress_model(index, out_, options_));
@@ -753,6 +800,8 @@ TEST_F(DirectoryTest, AFailureLeavesNothing) {
   expect_nothing(StatusCode::corrupt, "config.json: not valid JSON");
   test::write_file(in_ + "/config.json", std::string(R"({"quantization_config":{}})"));
   expect_nothing(StatusCode::invalid_argument, "has \"quantization_config\" already");
+  test::write_file(in_ + "/config.json", "{}" + std::string(1'000'000, ' '));
+  expect_nothing(StatusCode::corrupt, "config.json: 1000002 bytes, more than 1000000");
   std::filesystem::remove(in_ + "/two.safetensors");
   expect_nothing(StatusCode::io_error, "two.safetensors: No such file");
 }

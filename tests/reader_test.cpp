@@ -21,6 +21,7 @@
 #include "ecco/model.hpp"
 #include "ecco/safetensors.hpp"
 #include "ecco/standard_tables.hpp"
+#include "support/h4_tables.hpp"
 #include "support/planar_blocks.hpp"
 
 namespace ecco {
@@ -42,7 +43,7 @@ bool run_reader(const std::string& in, const std::string& out, const std::string
 }
 
 TEST(Reader, DecodesTheGoldenFiles) {
-  for (const std::string name : {"minimal", "all-codecs"}) {
+  for (const std::string name : {"minimal", "all-codecs", "h4"}) {
     const std::string out = temporary(name);
     ASSERT_TRUE(run_reader(golden(name + ".valid"), out)) << name;
     const auto got = SafetensorsFile::open(out);
@@ -64,18 +65,20 @@ TEST(Reader, DecodesTheGoldenFiles) {
 constexpr std::size_t kRows = 40;
 constexpr std::size_t kCols = 500;
 
-/// A file of one matrix per planar codec: arbitrary blocks under the standard tables.
+/// A file of one matrix per codec: arbitrary blocks under the standard tables.
 std::string write_arbitrary_file() {
   std::mt19937 random(20250901);
   std::ostringstream header;
   std::ostringstream ecco;
   std::string data;
-  for (const Codec codec : kPlanarCodecs) {
+  for (const Codec codec : kStoredCodecs) {
     const std::size_t size = block_bytes(codec);
     std::vector<std::uint8_t> blocks(kRows * blocks_per_row(kCols) * size);
     for (std::size_t at = 0; at < blocks.size(); at += size) {
       const std::span block = std::span(blocks).subspan(at, size);
-      if (random() % 4 == 0) {
+      if (codec == Codec::h4) {
+        test::fill_adversarial(random, static_cast<int>(at / size), block.data());
+      } else if (random() % 4 == 0) {
         test::fill_valid(random, codec, kMaxPatterns, block);
       } else {
         test::fill_arbitrary(random, block);

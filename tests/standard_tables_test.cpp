@@ -17,12 +17,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../tools/h4_recipe.hpp"
 #include "../tools/recipe.hpp"
 
 namespace ecco {
 namespace {
 
-std::string xxh3(std::span<const std::int8_t> bytes) {
+template <typename Byte>
+std::string xxh3(std::span<const Byte> bytes) {
   char text[17];
   std::snprintf(text, sizeof(text), "%016llx",
                 static_cast<unsigned long long>(XXH3_64bits(bytes.data(), bytes.size())));
@@ -42,6 +44,9 @@ ParallelFor threads(std::size_t count) {
 // Constants, so that the headers alone suffice.
 static_assert(standard_table(Codec::p4).patterns() == 256);
 static_assert(standard_table(Codec::p2).centroids.size() == 1280);
+static_assert(standard_table(Codec::h4).patterns() == 64);
+static_assert(standard_kv_table().patterns() == 16);
+static_assert(!find_standard_table(Codec::p4, kStandardKvTableName));
 
 TEST(StandardTables, AreValidTablesOf256Patterns) {
   for (const Codec codec : kPlanarCodecs) {
@@ -52,13 +57,27 @@ TEST(StandardTables, AreValidTablesOf256Patterns) {
   }
 }
 
+TEST(StandardTables, OfH4AreThoseThatThePaperChose) {
+  for (const PatternTableView& table : {standard_table(Codec::h4), standard_kv_table()}) {
+    EXPECT_TRUE(validate(table)) << validate(table).message();
+    EXPECT_EQ(table.codebooks.size(), 4u * huffman::kSymbols);
+  }
+  EXPECT_EQ(find_standard_table(Codec::h4, "standard-kv-1")->centroids.data(),
+            standard_kv_table().centroids.data());
+  EXPECT_FALSE(find_standard_table(Codec::h4, "standard-2"));
+}
+
 // Files name these tables and do not hold them: any other byte makes every such file wrong.
 TEST(StandardTables, BytesArePinned) {
   EXPECT_EQ(xxh3(standard_table(Codec::p2).centroids), "90cf099745181a56");
   EXPECT_EQ(xxh3(standard_table(Codec::p3).centroids), "7e9f3e3488420a8a");
   EXPECT_EQ(xxh3(standard_table(Codec::p4).centroids), "f649956e9adc38c3");
   EXPECT_EQ(xxh3(standard_table(Codec::p5).centroids), "04c00870e10abb28");
-  for (const Codec codec : kPlanarCodecs) {
+  EXPECT_EQ(xxh3(standard_table(Codec::h4).centroids), "670e170e279498d8");
+  EXPECT_EQ(xxh3(standard_table(Codec::h4).codebooks), "715147215a36b0be");
+  EXPECT_EQ(xxh3(standard_kv_table().centroids), "9972a961e4624ec4");
+  EXPECT_EQ(xxh3(standard_kv_table().codebooks), "0312c28bae4c2bcf");
+  for (const Codec codec : kStoredCodecs) {
     EXPECT_EQ(xxh3(standard_table(codec).centroids), standard_table_xxh3(codec));
   }
 }
@@ -135,10 +154,11 @@ TEST(Recipe, ShortRunGivesTheSameBytesEverywhere) {
     recipe.rounds = recipe.codec == Codec::p4 ? 6 : 2;
     const auto table = tools::train(recipe, threads(7));
     ASSERT_TRUE(table);
-    EXPECT_EQ(xxh3(table->centroids), recipe.codec == Codec::p2   ? "e89aa81c1f139579"
-                                      : recipe.codec == Codec::p3 ? "deead1bc8fcdd5ba"
-                                      : recipe.codec == Codec::p4 ? "3ae9fe29b7a71d1b"
-                                                                  : "cbc4ab8347ced129");
+    EXPECT_EQ(xxh3(std::span<const std::int8_t>(table->centroids)),
+              recipe.codec == Codec::p2   ? "e89aa81c1f139579"
+              : recipe.codec == Codec::p3 ? "deead1bc8fcdd5ba"
+              : recipe.codec == Codec::p4 ? "3ae9fe29b7a71d1b"
+                                          : "cbc4ab8347ced129");
     if (recipe.codec != Codec::p4) continue;
     for (const std::size_t count : {1u, 2u}) {
       const auto same = tools::train(recipe, threads(count));
@@ -146,6 +166,17 @@ TEST(Recipe, ShortRunGivesTheSameBytesEverywhere) {
       EXPECT_EQ(same->centroids, table->centroids) << count << " threads";
     }
   }
+}
+
+TEST(Recipe, ShortRunOfH4GivesTheSameBytesEverywhere) {
+  const auto weights = tools::train_h4({200, 2, 1}, threads(3));
+  ASSERT_TRUE(weights);
+  EXPECT_EQ(xxh3(std::span<const std::int8_t>(weights->centroids)), "36c95c307f0d1cb4");
+  EXPECT_EQ(xxh3(std::span<const std::uint8_t>(weights->codebooks)), "7111dc5da753d6fe");
+  const auto kv = tools::train_h4_kv({200, 2, 1}, threads(3));
+  ASSERT_TRUE(kv);
+  EXPECT_EQ(xxh3(std::span<const std::int8_t>(kv->centroids)), "49c67ab8ca4e3c37");
+  EXPECT_EQ(xxh3(std::span<const std::uint8_t>(kv->codebooks)), "e395cc6662b435cc");
 }
 
 }  // namespace

@@ -66,7 +66,8 @@ TEST(ScaleStatistics, NameTheFirstValueThatIsNotFinite) {
 }
 
 float scale_of_values(const std::vector<float>& values) {
-  return choose_tensor_scale(statistics_of(dense_view(values.data(), 1, values.size())));
+  return choose_tensor_scale(Codec::p4, statistics_of(dense_view(values.data(), 1, values.size())))
+      .value();
 }
 
 TEST(TensorScale, IsOneForZerosAndForUsualWeights) {
@@ -100,6 +101,18 @@ TEST(TensorScale, StaysInItsRangeAtTheEndsOfBinary32) {
     EXPECT_GT(scale, 0.0f);
     EXPECT_LE(scale, kMaxTensorScale);
   }
+}
+
+// docs/format.md, section 5: the largest magnitude / 448, rounded to binary32; 1 for zeros.
+TEST(TensorScale, OfH4IsTheLargestMagnitudeOver448) {
+  const auto scale = [](float a, float b) {
+    const std::vector<float> values = {a, b};
+    return choose_tensor_scale(Codec::h4, statistics_of(dense_view(values.data(), 1, 2)));
+  };
+  EXPECT_EQ(scale(0.0f, -0.0f).value(), 1.0f);
+  EXPECT_EQ(scale(0.1f, -896.0f).value(), 2.0f);
+  EXPECT_EQ(scale(4.48e36f, 1.0f).value(), 1e34f);
+  EXPECT_EQ(scale(4.49e36f, 1.0f).error().code(), StatusCode::unsupported);
 }
 
 }  // namespace

@@ -41,9 +41,9 @@ double kl_divergence(const float* p, double p_norm, const float* q, double q_nor
 /// A model with the state of the window that it is at.
 class Runner {
  public:
-  Runner(const Transformer& model, std::size_t logit_rows)
+  Runner(const Transformer& model, KvCache cache, std::size_t logit_rows)
       : model_(model),
-        cache_(model.config(), model.config().context),
+        cache_(std::move(cache)),
         hidden_(model.config().context, model.config().hidden_size),
         logits_(logit_rows, model.config().vocab_size) {}
 
@@ -64,6 +64,7 @@ class Runner {
     return status;
   }
 
+  [[nodiscard]] const KvCache& cache() const { return cache_; }
   [[nodiscard]] const float* logits(std::size_t row) const { return logits_.view().row(row); }
   [[nodiscard]] double seconds() const { return std::chrono::duration<double>(time_).count(); }
 
@@ -79,14 +80,19 @@ class Runner {
 /// result does not depend on the threads.
 class Evaluation {
  public:
-  Evaluation(const Transformer& model, const Transformer* original,
-             const ecco::ParallelFor& parallel)
-      : context_(model.config().context),
-        vocab_size_(model.config().vocab_size),
-        chunk_(std::clamp<std::size_t>(kMostLogits / vocab_size_, 1, context_)),
-        parallel_(parallel),
-        model_(model, chunk_) {
-    if (original != nullptr) original_.emplace(*original, chunk_);
+  static ecco::Result<Evaluation> create(const Transformer& model, const Transformer* original,
+                                         const ecco::ParallelFor& parallel) {
+    const Config& config = model.config();
+    const std::size_t chunk =
+        std::clamp<std::size_t>(kMostLogits / config.vocab_size, 1, config.context);
+    auto cache = model.new_cache(config.context);
+    if (!cache) return ecco::fail(cache.error());
+    Evaluation evaluation(config, chunk, parallel, Runner(model, std::move(*cache), chunk));
+    if (original == nullptr) return evaluation;
+    cache = original->new_cache(config.context);
+    if (!cache) return ecco::fail(cache.error());
+    evaluation.original_.emplace(*original, std::move(*cache), chunk);
+    return evaluation;
   }
 
   Status add_window(std::span<const std::uint32_t> window) {
@@ -98,6 +104,7 @@ class Evaluation {
       if (status && original_) status = original_->compute_logits(first, count);
       if (status) status = add(window.subspan(first + 1, count));
     }
+    if (status) add_statistics();
     return status;
   }
 
@@ -109,10 +116,28 @@ class Evaluation {
     quality.perplexity = std::exp(negative_log_likelihood_ / count);
     if (original_) quality.kl_divergence = divergence_ / count;
     quality.tokens_per_second = static_cast<double>(windows * context_) / model_.seconds();
+    quality.kv_cache_bytes = model_.cache().bytes();
+    quality.kv_statistics = kv_statistics_;
     return quality;
   }
 
  private:
+  Evaluation(const Config& config, std::size_t chunk, const ecco::ParallelFor& parallel,
+             Runner model)
+      : context_(config.context),
+        vocab_size_(config.vocab_size),
+        chunk_(chunk),
+        parallel_(parallel),
+        model_(std::move(model)) {}
+
+  void add_statistics() {
+    const std::optional<KvStatistics> window = model_.cache().statistics(parallel_);
+    if (!window) return;
+    if (!kv_statistics_) kv_statistics_.emplace();
+    kv_statistics_->keys += window->keys;
+    kv_statistics_->values += window->values;
+  }
+
   Status add(std::span<const std::uint32_t> targets) {
     std::vector<double> losses(targets.size());
     std::vector<double> divergences(targets.size());
@@ -141,6 +166,7 @@ class Evaluation {
   std::optional<Runner> original_;
   double negative_log_likelihood_ = 0.0;
   double divergence_ = 0.0;
+  std::optional<KvStatistics> kv_statistics_;
 };
 
 Status check_comparable(const Config& model, const Config& original) {
@@ -176,13 +202,14 @@ ecco::Result<Quality> evaluate(const Transformer& model, const Transformer* orig
     if (!status) return ecco::fail(std::move(status));
   }
   const std::size_t context = model.config().context;
-  Evaluation evaluation(model, original, parallel);
+  auto evaluation = Evaluation::create(model, original, parallel);
+  if (!evaluation) return ecco::fail(evaluation.error());
   for (std::size_t w = 0; w < windows; ++w) {
-    Status status = evaluation.add_window(tokens.subspan(w * context, context));
+    Status status = evaluation->add_window(tokens.subspan(w * context, context));
     if (!status) return ecco::fail(std::move(status));
     if (progress && !progress(w + 1, windows)) return ecco::fail(StatusCode::cancelled, "stopped");
   }
-  return evaluation.result(windows);
+  return evaluation->result(windows);
 }
 
 }  // namespace llama

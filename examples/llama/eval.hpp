@@ -20,7 +20,9 @@ struct Quality {
   double perplexity = 0.0;
   /// Mean over the predictions of sum p ln(p / q) in nats, p of the original; in double.
   std::optional<double> kl_divergence;
-  double tokens_per_second = 0.0;  ///< of the model, the original's time left out
+  double tokens_per_second = 0.0;             ///< of the model, the original's time left out
+  std::size_t kv_cache_bytes = 0;             ///< of one window
+  std::optional<KvStatistics> kv_statistics;  ///< over all windows, if the cache is in H4
 };
 
 /// Number of windows in `tokens`: non-overlapping, context tokens each, a short last one dropped;

@@ -76,11 +76,23 @@ ecco::Result<std::string> read_file(const std::string& path, std::size_t most_by
   return bytes;
 }
 
-Status write_file(const std::string& path, std::string_view bytes, bool overwrite) {
+Status check_target(const std::string& path, bool overwrite) {
   struct stat info {};
-  if (!overwrite && lstat(path.c_str(), &info) == 0) {
+  if (lstat(path.c_str(), &info) != 0) {
+    return errno == ENOENT ? Status() : system_error(path, "cannot write");
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return {StatusCode::invalid_argument,
+            path + ": exists and is no regular file, so it is not overwritten"};
+  }
+  if (!overwrite) {
     return {StatusCode::already_exists, path + ": exists already; --force overwrites it"};
   }
+  return {};
+}
+
+Status write_file(const std::string& path, std::string_view bytes, bool overwrite) {
+  if (Status status = check_target(path, overwrite); !status) return status;
   std::string temporary = path + ".XXXXXX";
   const Descriptor file{mkstemp(temporary.data())};
   if (file.fd < 0) return system_error(path, "cannot create");

@@ -36,14 +36,15 @@ ecco::Result<Generation> generate(const Transformer& model, std::span<const std:
                                   prompt.size(), config.context));
   }
   most = std::min(most, config.context - prompt.size());
-  KvCache cache(config, prompt.size() + most);
+  auto cache = model.new_cache(prompt.size() + most);
+  if (!cache) return ecco::fail(cache.error());
   Matrix logits(1, config.vocab_size);
   Generation result;
   Clock::duration time{};
   std::vector<std::uint32_t> input(prompt.begin(), prompt.end());
   while (result.tokens < most) {
     const Clock::time_point start = Clock::now();
-    Status status = next_logits(model, input, cache, logits);
+    Status status = next_logits(model, input, *cache, logits);
     if (!status) return ecco::fail(std::move(status));
     if (result.tokens > 0) time += Clock::now() - start;
     const auto token = sampler.draw(logits.values);

@@ -56,12 +56,13 @@ ecco::Result<Importance> measure_importance(const Transformer& model,
   const Observer observer = [&](const Linear& linear, MatrixView<const float> inputs) {
     add_squares(inputs, sums[linear.name()]);
   };
-  KvCache cache(model.config(), context);
+  auto cache = model.new_cache(context);
+  if (!cache) return ecco::fail(cache.error());
   Matrix hidden(context, model.config().hidden_size);
   for (std::size_t w = 0; w < windows; ++w) {
-    cache.clear();
+    cache->clear();
     Status status =
-        model.forward(tokens.subspan(w * context, context), cache, hidden.view(), observer);
+        model.forward(tokens.subspan(w * context, context), *cache, hidden.view(), observer);
     if (!status) return ecco::fail(std::move(status));
     // The head's input is known without its product, the largest of all.
     add_squares(std::as_const(hidden).view(), sums[model.head().name()]);

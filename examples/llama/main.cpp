@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program ecco-llama: command line -> command -> one line of error and an exit code.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <tbb/global_control.h>
 #include <tbb/info.h>
@@ -8,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +17,7 @@
 #include "ecco/parallel_tbb.hpp"
 #include "ecco/version.hpp"
 #include "llama/eval.hpp"
+#include "llama/files.hpp"
 #include "llama/generate.hpp"
 #include "llama/importance.hpp"
 #include "llama/tokenizer.hpp"
@@ -39,6 +42,9 @@ struct Arguments {
   std::string against;
   std::string out;
   std::string prompt;
+  std::string setting;
+  std::string activations = "f32";
+  std::string kv_cache = "f32";
   std::size_t windows = 0;
   std::size_t most_tokens = 128;
   double temperature = 0.8;
@@ -56,8 +62,14 @@ std::string one_line(std::string text) {
   return text;
 }
 
+/// To standard error, as far as that can be written: nobody is left to be told otherwise.
+void print_error(std::string_view text) {
+  const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
+  static_cast<void>(ignored);
+}
+
 int report(const std::string& message, int exit_code) {
-  fmt::print(stderr, "ecco-llama: {}\n", one_line(message));
+  print_error(fmt::format("ecco-llama: {}\n", one_line(message)));
   return exit_code;
 }
 
@@ -90,14 +102,14 @@ class ProgressLine {
  public:
   ProgressLine() : shown_(isatty(STDERR_FILENO) != 0) {}
   ~ProgressLine() {
-    if (shown_) fmt::print(stderr, "\r\x1b[K");
+    if (shown_) print_error("\r\x1b[K");
   }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
   [[nodiscard]] WindowProgress callback() const {
     if (!shown_) return {};
     return [](std::size_t done, std::size_t total) {
-      fmt::print(stderr, "\r{} of {} windows", done, total);
+      print_error(fmt::format("\r{} of {} windows", done, total));
       return true;
     };
   }
@@ -112,7 +124,35 @@ std::uint64_t peak_rss_bytes() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
 }
 
-std::string eval_json(const Quality& quality, const WeightSize& size) {
+/// The words of the command line; every one of them passed CLI11's check.
+Setting setting_of(const Arguments& arguments) {
+  if (arguments.setting == "w4a8kv4") return {true, ecco::Codec::h4};
+  Setting setting;
+  setting.a8_activations = arguments.activations == "a8";
+  for (const ecco::Codec codec : {ecco::Codec::h4, ecco::Codec::p4, ecco::Codec::a8}) {
+    if (arguments.kv_cache == ecco::codec_name(codec)) setting.kv_cache = codec;
+  }
+  return setting;
+}
+
+std::string activations_name(const Setting& setting) {
+  return setting.a8_activations ? "a8" : "f32";
+}
+
+std::string kv_cache_name(const Setting& setting) {
+  return setting.kv_cache ? std::string(ecco::codec_name(*setting.kv_cache)) : "f32";
+}
+
+nlohmann::ordered_json statistics_json(const ecco::h4::Statistics& statistics) {
+  nlohmann::ordered_json json;
+  json["clipped_share"] = statistics.clipped_share();
+  json["outlier_share"] = statistics.outlier_share();
+  json["mean_code_length"] = statistics.mean_code_length();
+  return json;
+}
+
+std::string eval_json(const Quality& quality, const Transformer& model) {
+  const WeightSize size = model.weight_size();
   nlohmann::ordered_json json;
   json["perplexity"] = quality.perplexity;
   json["predictions"] = quality.predictions;
@@ -120,27 +160,39 @@ std::string eval_json(const Quality& quality, const WeightSize& size) {
   if (quality.kl_divergence) json["kl_divergence"] = *quality.kl_divergence;
   json["bits_per_weight"] = size.bits_per_weight;
   json["weight_bytes"] = size.bytes;
+  json["activations"] = activations_name(model.setting());
+  json["kv_cache"] = kv_cache_name(model.setting());
+  json["kv_cache_bytes"] = quality.kv_cache_bytes;
+  json["kv_statistics"] = nullptr;
+  if (quality.kv_statistics) {
+    json["kv_statistics"] = {{"keys", statistics_json(quality.kv_statistics->keys)},
+                             {"values", statistics_json(quality.kv_statistics->values)}};
+  }
   json["peak_rss_bytes"] = peak_rss_bytes();
   json["tokens_per_second"] = quality.tokens_per_second;
   return json.dump(2) + "\n";
 }
 
-std::string eval_text(const Quality& quality, const WeightSize& size) {
+std::string eval_text(const Quality& quality, const Transformer& model) {
+  const WeightSize size = model.weight_size();
   std::string text = fmt::format("perplexity       {:.4f}  ({} predictions)\n", quality.perplexity,
                                  quality.predictions);
   if (quality.kl_divergence) {
     text += fmt::format("KL divergence    {:.5f} nats\n", *quality.kl_divergence);
   }
+  const auto megabytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
   return text + fmt::format(
                     "bits per weight  {:.3f}\nweights          {:.2f} MB\n"
+                    "KV cache         {:.2f} MB ({})\nactivations      {}\n"
                     "peak memory      {:.2f} MB\nspeed            {:.0f} tokens/s\n",
-                    size.bits_per_weight, static_cast<double>(size.bytes) / 1e6,
-                    static_cast<double>(peak_rss_bytes()) / 1e6, quality.tokens_per_second);
+                    size.bits_per_weight, megabytes(size.bytes), megabytes(quality.kv_cache_bytes),
+                    kv_cache_name(model.setting()), activations_name(model.setting()),
+                    megabytes(peak_rss_bytes()), quality.tokens_per_second);
 }
 
 Status run_eval(const Arguments& arguments) {
   const Threads threads(arguments.threads);
-  const auto model = Transformer::load(arguments.model, threads.parallel());
+  const auto model = Transformer::load(arguments.model, threads.parallel(), setting_of(arguments));
   if (!model) return model.error();
   std::optional<Transformer> original;
   if (!arguments.against.empty()) {
@@ -159,13 +211,12 @@ Status run_eval(const Arguments& arguments) {
                     line.callback());
   }();
   if (!quality) return quality.error();
-  const WeightSize size = model->weight_size();
-  return print(arguments.json ? eval_json(*quality, size) : eval_text(*quality, size));
+  return print(arguments.json ? eval_json(*quality, *model) : eval_text(*quality, *model));
 }
 
 Status run_generate(const Arguments& arguments) {
   const Threads threads(arguments.threads);
-  const auto model = Transformer::load(arguments.model, threads.parallel());
+  const auto model = Transformer::load(arguments.model, threads.parallel(), setting_of(arguments));
   if (!model) return model.error();
   const auto tokenizer = Tokenizer::load(arguments.model, model->config());
   if (!tokenizer) return tokenizer.error();
@@ -184,15 +235,14 @@ Status run_generate(const Arguments& arguments) {
   if (started && output) output = print(text.finish() + "\n");
   if (!result) return result.error();
   if (output) {
-    fmt::print(stderr, "{} tokens, {:.0f} tokens/s\n", result->tokens, result->tokens_per_second);
+    print_error(
+        fmt::format("{} tokens, {:.0f} tokens/s\n", result->tokens, result->tokens_per_second));
   }
   return output;
 }
 
 Status run_importance(const Arguments& arguments) {
-  if (!arguments.force && access(arguments.out.c_str(), F_OK) == 0) {
-    return {StatusCode::already_exists, arguments.out + ": exists already; --force overwrites it"};
-  }
+  if (Status status = check_target(arguments.out, arguments.force); !status) return status;
   const Threads threads(arguments.threads);
   const auto model = Transformer::load(arguments.model, threads.parallel());
   if (!model) return model.error();
@@ -219,6 +269,25 @@ void add_model(CLI::App* app, Arguments& arguments) {
       ->check(CLI::Range(1, kMaxThreads).description(""));
 }
 
+void add_setting(CLI::App* app, Arguments& arguments) {
+  const auto one_of = [&](CLI::Option* option, std::vector<std::string> words) {
+    option->type_name(fmt::format("{}", fmt::join(words, "|")));
+    return option->check(CLI::IsMember(std::move(words)).description(""));
+  };
+  CLI::Option* activations =
+      one_of(app->add_option("--activations", arguments.activations,
+                             "What every matrix's input goes through (default f32: nothing)"),
+             {"f32", "a8"});
+  CLI::Option* kv_cache = one_of(
+      app->add_option("--kv-cache", arguments.kv_cache, "Blocks of keys and values (default f32)"),
+      {"f32", "h4", "p4", "a8"});
+  one_of(app->add_option("--setting", arguments.setting,
+                         "w4a16: both f32; w4a8kv4: --activations a8 --kv-cache h4"),
+         {"w4a16", "w4a8kv4"})
+      ->excludes(activations)
+      ->excludes(kv_cache);
+}
+
 void add_tokens(CLI::App* app, Arguments& arguments) {
   app->add_option("--tokens", arguments.tokens, "The text as little-endian 16-bit token ids")
       ->required()
@@ -234,12 +303,14 @@ CLI::App* add_eval(CLI::App& program, Arguments& arguments) {
   add_model(app, arguments);
   add_tokens(app, arguments);
   app->add_option("--against", arguments.against,
-                  "The model before its compression, for the KL divergence")
+                  "The model before its compression, for the KL divergence; it runs in f32")
       ->type_name("ORIGINAL_DIR");
+  add_setting(app, arguments);
   app->add_flag("--json", arguments.json, "Print JSON");
   app->footer(fmt::format(R"(Examples:
   ecco-llama eval model-p4 --tokens eval_tokens.u16
   ecco-llama eval model-p4 --tokens eval_tokens.u16 --against model --json
+  ecco-llama eval model-h4 --tokens eval_tokens.u16 --setting w4a8kv4
 
 The text is cut into windows of max_position_embeddings tokens, a short last one dropped; all
 tokens but the first of a window are predicted from those before them in the window.
@@ -247,8 +318,13 @@ tokens but the first of a window are predicted from those before them in the win
 --json prints one object: perplexity; predictions, their number; kl_divergence, the mean over
 the predictions of sum p ln(p / q) in nats, p of ORIGINAL_DIR (null without it);
 bits_per_weight, of the compressed matrices, or of all if none is; weight_bytes, all that the
-weights of MODEL_DIR take in memory; peak_rss_bytes, of the whole process; tokens_per_second,
-of MODEL_DIR alone.
+weights of MODEL_DIR take in memory; activations and kv_cache, as chosen; kv_cache_bytes, all
+keys and values of a window; kv_statistics, null unless they are in h4: of keys and of values,
+clipped_share and outlier_share of the elements and mean_code_length in bits; peak_rss_bytes, of
+the whole process; tokens_per_second, of MODEL_DIR alone.
+
+Keys are cached rotated, as attention reads them. Queries, attention and the sums of the layers
+are f32 in every setting.
 
 {})",
                           kExitCodes));
@@ -277,6 +353,7 @@ CLI::App* add_generate(CLI::App& program, Arguments& arguments) {
           });
   app->add_option("--seed", arguments.seed, "The same seed draws the same text (default 0)")
       ->type_name("S");
+  add_setting(app, arguments);
   app->footer(fmt::format(R"(Example:
   ecco-llama generate model-p4 --prompt "It is a truth" -n 100 --temperature 0.7 --seed 3
 
@@ -343,6 +420,7 @@ int run(int argc, char** argv) {
 }  // namespace llama
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is an error of write(), not the end
   try {
     return llama::run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -3,16 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <set>
 #include <utility>
+
+#include "ecco/a8.hpp"
+#include "ecco/online.hpp"
 
 namespace llama {
 namespace {
 
 using ecco::MatrixView;
 using ecco::Status;
+using ecco::StatusCode;
 
+/// Below so many values to decode waking other threads costs more than it gains.
+constexpr std::size_t kSerialValues = std::size_t{1} << 16;
+const ecco::ParallelFor kSerial = ecco::serial;
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
 /// Rows begin .. begin + count - 1.
@@ -81,21 +90,19 @@ void swiglu(float* gate, const float* up, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
 }
 
+/// x as it comes out of A8 blocks. Error: not_finite.
+Status through_a8(float* x, std::size_t count) {
+  if (!std::all_of(x, x + count, [](float value) { return std::isfinite(value); })) {
+    return {StatusCode::not_finite, "an input of a matrix is not finite"};
+  }
+  constexpr std::size_t kGroup = ecco::a8::kValues;
+  std::vector<std::uint8_t> blocks((count + kGroup - 1) / kGroup * kGroup);
+  Status status = ecco::encode_a8({x, count}, 1.0f, blocks);
+  if (status) ecco::a8::decode_row(blocks.data(), count, 1.0f, x);
+  return status;
+}
+
 }  // namespace
-
-KvCache::KvCache(const Config& config, std::size_t capacity)
-    : width_(config.kv_size()),
-      capacity_(capacity),
-      keys_(config.layers * capacity * width_),
-      values_(config.layers * capacity * width_) {}
-
-MatrixView<float> KvCache::keys(std::size_t layer) noexcept {
-  return ecco::dense_view(keys_.data() + layer * capacity_ * width_, capacity_, width_);
-}
-
-MatrixView<float> KvCache::values(std::size_t layer) noexcept {
-  return ecco::dense_view(values_.data() + layer * capacity_ * width_, capacity_, width_);
-}
 
 /// One run of a batch of tokens through the layers.
 struct Transformer::Pass {
@@ -107,11 +114,14 @@ struct Transformer::Pass {
         kernels(kernels_),
         observer(observer_),
         tokens(tokens_),
-        rotations(config, cache.size(), tokens),
+        first(cache.size()),
+        rotations(config, first, tokens),
         x(tokens, config.hidden_size),
         normed(tokens, config.hidden_size),
         added(tokens, config.hidden_size),
         q(tokens, config.q_size()),
+        k(tokens, config.kv_size()),
+        v(tokens, config.kv_size()),
         attended(tokens, config.q_size()),
         gate(tokens, config.intermediate_size),
         up(tokens, config.intermediate_size) {}
@@ -127,35 +137,48 @@ struct Transformer::Pass {
 
   Status run_layer(std::size_t index) {
     const Layer& layer = model.layers_[index];
-    const MatrixView<float> keys = rows_of(cache.keys(index), cache.size(), tokens);
-    const MatrixView<float> values = rows_of(cache.values(index), cache.size(), tokens);
-
-    normalize(layer.attention_norm, normed.view());
-    Status status = multiply(layer.q, normed, q.view());
-    if (status) status = multiply(layer.k, normed, keys);
-    if (status) status = multiply(layer.v, normed, values);
-    if (!status) return status;
-    attend(keys, index);
-    status = multiply(layer.o, attended, added.view());
+    Status status = normalize(layer.attention_norm, normed.view());
+    if (status) status = multiply(layer.q, normed, q.view());
+    if (status) status = multiply(layer.k, normed, k.view());
+    if (status) status = multiply(layer.v, normed, v.view());
+    if (status) status = attend(index);
+    if (status) status = multiply(layer.o, attended, added.view());
     if (!status) return status;
     add();
 
-    normalize(layer.mlp_norm, normed.view());
-    status = multiply(layer.gate, normed, gate.view());
+    status = normalize(layer.mlp_norm, normed.view());
+    if (status) status = multiply(layer.gate, normed, gate.view());
     if (status) status = multiply(layer.up, normed, up.view());
     if (!status) return status;
     for_each_token([&](std::size_t t) {
       swiglu(gate.view().row(t), up.view().row(t), config.intermediate_size);
     });
-    status = multiply(layer.down, gate, added.view());
+    status = as_input(gate.view());
+    if (status) status = multiply(layer.down, gate, added.view());
     if (status) add();
     return status;
   }
 
-  void normalize(const std::vector<float>& weights, MatrixView<float> out) {
+  /// The input of the matrices after a norm.
+  Status normalize(const std::vector<float>& weights, MatrixView<float> out) const {
     for_each_token([&](std::size_t t) {
       rms_norm(x.view().row(t), weights, config.rms_norm_eps, out.row(t));
     });
+    return as_input(out);
+  }
+
+  /// Makes of activations what the setting lets a matrix see.
+  Status as_input(MatrixView<float> activations) const {
+    if (!model.setting_.a8_activations) return {};
+    std::mutex mutex;
+    Status failure;
+    for_each_token([&](std::size_t t) {
+      Status status = through_a8(activations.row(t), activations.cols);
+      if (status) return;
+      const std::lock_guard lock(mutex);
+      failure = std::move(status);
+    });
+    return failure;
   }
 
   Status multiply(const Linear& linear, const Matrix& inputs, MatrixView<float> out) const {
@@ -163,29 +186,39 @@ struct Transformer::Pass {
     return linear.multiply(inputs.view(), out, model.parallel_);
   }
 
-  /// Every query head of every token looks at the tokens up to its own.
-  void attend(MatrixView<float> new_keys, std::size_t layer) {
+  /// Every query head of every token looks at the tokens up to its own, as the cache has them.
+  Status attend(std::size_t index) {
     for_each_token([&](std::size_t t) {
       rotations.apply(t, q.view().row(t), config.heads);
-      rotations.apply(t, new_keys.row(t), config.kv_heads);
+      rotations.apply(t, k.view().row(t), config.kv_heads);
     });
-    for_each_token([&](std::size_t t) {
-      const std::size_t count = cache.size() + t + 1;
-      std::vector<float> scores(count);
-      for (std::size_t head = 0; head < config.heads; ++head) {
-        const std::size_t kv = head / (config.heads / config.kv_heads) * config.head_dim;
-        const std::size_t at = head * config.head_dim;
-        kernels.attend({.query = q.view().row(t) + at,
-                        .keys = cache.keys(layer).data + kv,
-                        .values = cache.values(layer).data + kv,
-                        .stride = config.kv_size(),
-                        .count = count,
-                        .dim = config.head_dim,
-                        .scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim)),
-                        .scores = scores.data(),
-                        .out = attended.view().row(t) + at});
-      }
-    });
+    const ecco::ParallelFor& parallel = model.parallel_;
+    Status status = cache.append(index, read_only(k.view()), read_only(v.view()),
+                                 tokens == 1 ? kSerial : parallel);
+    if (!status) return status;
+    const bool small = (first + tokens) * config.kv_size() < kSerialValues;
+    const auto layer = cache.read(index, small ? kSerial : parallel);
+    if (!layer) return layer.error();
+    for_each_token([&](std::size_t t) { attend(*layer, t); });
+    return as_input(attended.view());
+  }
+
+  void attend(const KvCache::LayerView& layer, std::size_t t) {
+    const std::size_t count = first + t + 1;
+    std::vector<float> scores(count);
+    for (std::size_t head = 0; head < config.heads; ++head) {
+      const std::size_t kv = head / (config.heads / config.kv_heads) * config.head_dim;
+      const std::size_t at = head * config.head_dim;
+      kernels.attend({.query = q.view().row(t) + at,
+                      .keys = layer.keys.data + kv,
+                      .values = layer.values.data + kv,
+                      .stride = config.kv_size(),
+                      .count = count,
+                      .dim = config.head_dim,
+                      .scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim)),
+                      .scores = scores.data(),
+                      .out = attended.view().row(t) + at});
+    }
   }
 
   void add() {
@@ -207,21 +240,28 @@ struct Transformer::Pass {
   const Kernels& kernels;
   const Observer& observer;
   std::size_t tokens;
+  std::size_t first;  // position of the first one
   Rotations rotations;
-  Matrix x, normed, added, q, attended, gate, up;
+  Matrix x, normed, added, q, k, v, attended, gate, up;
 };
 
 ecco::Result<Transformer> Transformer::load(const std::string& directory,
-                                            ecco::ParallelFor parallel) {
+                                            ecco::ParallelFor parallel, const Setting& setting) {
   auto config = read_config(directory);
   if (!config) return ecco::fail(config.error());
-  auto model = ecco::Model::open(directory);
+  auto model = ecco::Model::open(directory, ecco::Checksums::check);
   if (!model) return ecco::fail(model.error());
   const char* head_name = config->tied_head ? kEmbedding : "lm_head.weight";
   auto head = Linear::find(*model, head_name, config->vocab_size, config->hidden_size);
   if (!head) return ecco::fail(head.error().code(), directory + ": " + head.error().message());
   Transformer transformer(std::move(*config), std::move(*model), std::move(parallel),
                           std::move(*head));
+  transformer.setting_ = setting;
+  if (setting.kv_cache) {
+    auto codec = ecco::KvCodec::create(*setting.kv_cache);
+    if (!codec) return ecco::fail(codec.error());
+    transformer.kv_codec_ = std::move(*codec);
+  }
   if (Status status = transformer.load_layers(); !status) {
     return ecco::fail(status.code(), directory + ": " + status.message());
   }
@@ -275,10 +315,7 @@ Status Transformer::forward(std::span<const std::uint32_t> tokens, KvCache& cach
   Pass pass(*this, cache, **kernels, observer, tokens.size());
   Status status = pass.embed(tokens);
   for (std::size_t i = 0; i < layers_.size() && status; ++i) status = pass.run_layer(i);
-  if (!status) return status;
-  pass.normalize(final_norm_, hidden);
-  cache.append(tokens.size());
-  return {};
+  return status ? pass.normalize(final_norm_, hidden) : status;
 }
 
 Status Transformer::logits(MatrixView<const float> hidden, MatrixView<float> out) const {
@@ -305,8 +342,9 @@ WeightSize Transformer::weight_size() const {
     values += linear->tensor().values();
     matrix_bytes += linear->tensor().stored.size();
     if (!linear->blocks()) continue;
-    const auto& centroids = linear->blocks()->table().centroids;
-    if (tables.insert(centroids.data()).second) size.bytes += centroids.size_bytes();
+    const ecco::PatternTableView& table = linear->blocks()->table();
+    if (!tables.insert(table.centroids.data()).second) continue;
+    size.bytes += table.centroids.size_bytes() + table.codebooks.size_bytes();
   }
   size.bytes += matrix_bytes;
   if (!config_.tied_head) size.bytes += embedding_->stored.size();

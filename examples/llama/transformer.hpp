@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,30 +13,16 @@
 #include "ecco/model.hpp"
 #include "ecco/parallel.hpp"
 #include "llama/config.hpp"
+#include "llama/kv_cache.hpp"
 #include "llama/linear.hpp"
 
 namespace llama {
 
-/// Keys (rotated) and values of the tokens so far, binary32.
-class KvCache {
- public:
-  KvCache(const Config& config, std::size_t capacity);
-
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }  ///< tokens
-  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  void clear() noexcept { size_ = 0; }
-  /// Makes the tokens that were written behind size() part of the cache.
-  void append(std::size_t tokens) noexcept { size_ += tokens; }
-  /// One layer: capacity x (kv_heads * head_dim).
-  [[nodiscard]] ecco::MatrixView<float> keys(std::size_t layer) noexcept;
-  [[nodiscard]] ecco::MatrixView<float> values(std::size_t layer) noexcept;
-
- private:
-  std::size_t width_;
-  std::size_t capacity_;
-  std::size_t size_ = 0;
-  std::vector<float> keys_;  ///< [layer][token][head][dim]
-  std::vector<float> values_;
+/// What flows through a model beside its weights. The default is the ISCA 2025 paper's W4A16 (with
+/// binary32 in place of half); a8_activations and a KV cache in h4 are its W4A8KV4.
+struct Setting {
+  bool a8_activations = false;               ///< every matrix's input goes through A8 blocks
+  std::optional<ecco::Codec> kv_cache = {};  ///< blocks of keys and values; none: binary32
 };
 
 /// Told the inputs (batch x cols) of every product of the layers, in their order.
@@ -50,16 +37,25 @@ struct WeightSize {
 /// Immutable once loaded; passes may run concurrently on caches of their own.
 class Transformer {
  public:
-  /// `directory` holds config.json and the model. Errors: those of read_config, ecco::Model::open
-  /// and Linear::find.
-  static ecco::Result<Transformer> load(const std::string& directory, ecco::ParallelFor parallel);
+  /// `directory` holds config.json and the model. Errors: those of read_config, ecco::Model::open,
+  /// Linear::find and ecco::KvCodec::create.
+  static ecco::Result<Transformer> load(const std::string& directory, ecco::ParallelFor parallel,
+                                        const Setting& setting = {});
 
   [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] const Setting& setting() const noexcept { return setting_; }
   [[nodiscard]] WeightSize weight_size() const;
 
+  /// An empty cache with room for `capacity` tokens. Error: out_of_memory.
+  [[nodiscard]] ecco::Result<KvCache> new_cache(std::size_t capacity) const {
+    return KvCache::create(config_, capacity, kv_codec_);
+  }
+
   /// Runs `tokens` as the continuation of the cache and appends them to it. `hidden`: tokens x
-  /// hidden_size, the last layer's output after the final norm. Preconditions: ids below
-  /// vocab_size, room in the cache, at least one token. Errors: those of the products.
+  /// hidden_size, the last layer's output after the final norm, as the head takes it.
+  /// Preconditions: ids below vocab_size, room in the cache, at least one token. Errors: those of
+  /// the products; not_finite (in what goes into blocks). After an error the cache must be
+  /// cleared.
   ecco::Status forward(std::span<const std::uint32_t> tokens, KvCache& cache,
                        ecco::MatrixView<float> hidden, const Observer& observer = {}) const;
   /// Logits of rows of `hidden`; `out` is rows x vocab_size.
@@ -85,6 +81,8 @@ class Transformer {
   Config config_;
   ecco::Model model_;
   ecco::ParallelFor parallel_;
+  Setting setting_;
+  std::optional<ecco::KvCodec> kv_codec_;
   const ecco::ModelTensor* embedding_ = nullptr;
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;

@@ -3,6 +3,7 @@
 // host and device; THE reference. Written as docs/format.md, section 6, is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "ecco/types.hpp"
@@ -37,6 +38,17 @@ ECCO_HD constexpr void decode(const std::uint8_t* block, float tensor_scale, flo
   std::int8_t values[kValues] = {};
   const float factor = decode_int8(block, tensor_scale, values);
   for (int i = 0; i < kValues; ++i) out[i] = factor * static_cast<float>(values[i]);
+}
+
+/// Decodes `count` values from ceil(count / 64) blocks; the last may be partly padding.
+ECCO_HD constexpr void decode_row(const std::uint8_t* blocks, std::size_t count,
+                                  float tensor_scale, float* out) noexcept {
+  std::size_t at = 0;
+  for (; at + kValues <= count; at += kValues) decode(blocks + at, tensor_scale, out + at);
+  if (at == count) return;
+  float rest[kValues] = {};
+  decode(blocks + at, tensor_scale, rest);
+  for (std::size_t i = 0; at + i < count; ++i) out[at + i] = rest[i];
 }
 
 namespace detail {

@@ -81,9 +81,9 @@ constexpr std::string_view codec_name(Codec codec) noexcept {
   return "unknown";
 }
 
-/// Inverse of codec_name for the codecs that this version implements.
+/// Inverse of codec_name for the codecs of matrices and files.
 constexpr std::optional<Codec> parse_codec(std::string_view name) noexcept {
-  for (const Codec codec : kPlanarCodecs) {
+  for (const Codec codec : kStoredCodecs) {
     if (codec_name(codec) == name) return codec;
   }
   return std::nullopt;

@@ -2,6 +2,8 @@
 // Everything: includes only.
 #pragma once
 
+#include "ecco/a8.hpp"
+#include "ecco/block.hpp"
 #include "ecco/codec.hpp"
 #include "ecco/config.hpp"
 #include "ecco/decode.hpp"
@@ -9,8 +11,17 @@
 #include "ecco/fit.hpp"
 #include "ecco/gemm.hpp"
 #include "ecco/gemv.hpp"
+#include "ecco/h4.hpp"
+#include "ecco/h4_encode.hpp"
+#include "ecco/h4_fit.hpp"
+#include "ecco/h4_parallel.hpp"
+#include "ecco/h4_rate_aware.hpp"
+#include "ecco/h4_statistics.hpp"
+#include "ecco/huffman.hpp"
 #include "ecco/isa.hpp"
+#include "ecco/kv_page.hpp"
 #include "ecco/model.hpp"
+#include "ecco/online.hpp"
 #include "ecco/parallel.hpp"
 #include "ecco/pattern_table.hpp"
 #include "ecco/planar.hpp"

@@ -61,16 +61,17 @@ constexpr int fit_patterns(Codec codec, std::uint64_t blocks) noexcept {
   return patterns < kMaxPatterns ? static_cast<int>(patterns) : kMaxPatterns;
 }
 
-/// Number of blocks to train on, of `blocks` in all: at most kFitSampleBlocks.
-constexpr std::uint64_t fit_sample_size(std::uint64_t blocks) noexcept {
-  return blocks < kFitSampleBlocks ? blocks : kFitSampleBlocks;
+/// Number of blocks to train on, of `blocks` in all.
+constexpr std::uint64_t fit_sample_size(std::uint64_t blocks,
+                                        std::uint64_t most = kFitSampleBlocks) noexcept {
+  return blocks < most ? blocks : most;
 }
 
-/// Index of the block to take as sample `index` (0 .. fit_sample_size(blocks) - 1): the samples
+/// Index of the block to take as sample `index` of `samples` (at most `blocks`): the samples
 /// ascend and are spread evenly, one in each of as many equal strata, at a place in it that
 /// varies, so that no period of the tensor's layout is favoured.
-constexpr std::uint64_t fit_sample_block(std::uint64_t index, std::uint64_t blocks) noexcept {
-  const std::uint64_t samples = fit_sample_size(blocks);
+constexpr std::uint64_t fit_sample_block(std::uint64_t index, std::uint64_t samples,
+                                         std::uint64_t blocks) noexcept {
   const std::uint64_t whole = blocks / samples;
   const std::uint64_t rest = blocks % samples;  // the first `rest` strata hold one more
   const std::uint64_t begin = index * whole + (index < rest ? index : rest);

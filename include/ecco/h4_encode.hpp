@@ -205,8 +205,8 @@ ECCO_HD constexpr void encode_kv(const float* values, int count, const TableView
 }
 
 /// The pattern of least weighted squared error when every value but the largest takes its nearest
-/// centroid (lowest index first). Quotients count in 1/2048, importances in 1/65536 of the group's
-/// largest, so the sums are exact. `importance` may be null: all alike.
+/// centroid (lowest index first). Quotients count in 1/65536, importances in 1/65536 of the
+/// group's largest, so the sums are exact. `importance` may be null: all alike.
 ECCO_HD constexpr int least_error_pattern(const float* values, const float* importance, int count,
                                           int largest, float m, const TableView& table) noexcept {
   float heaviest = 0.0f;
@@ -218,7 +218,7 @@ ECCO_HD constexpr int least_error_pattern(const float* values, const float* impo
   for (int e = 0; e < count; ++e) {
     const float quotient = values[e] / m;
     const float bounded = quotient > 4.0f ? 4.0f : quotient < -4.0f ? -4.0f : quotient;
-    places[e] = static_cast<std::int32_t>((bounded * 2048.0f + 0x1.8p23f) - 0x1.8p23f);
+    places[e] = static_cast<std::int32_t>((bounded * 65536.0f + 0x1.8p23f) - 0x1.8p23f);
     weights[e] = heaviest > 0.0f
                      ? static_cast<std::int64_t>(importance[e] / heaviest * 65536.0f + 0.5f)
                      : 1;
@@ -230,8 +230,8 @@ ECCO_HD constexpr int least_error_pattern(const float* values, const float* impo
     const std::int8_t* pattern = table.pattern(p);
     std::int64_t error = 0;
     for (int e = 0; e < count; ++e) {
-      const float quotient = static_cast<float>(places[e]) * 0x1p-11f;
-      const std::int64_t off = places[e] - 16 * pattern[nearest_symbol(pattern, quotient)];
+      const float quotient = static_cast<float>(places[e]) * 0x1p-16f;
+      const std::int64_t off = places[e] - 512 * pattern[nearest_symbol(pattern, quotient)];
       error += weights[e] * (off * off);
     }
     if (p == 0 || error < best_error) {

@@ -15,6 +15,7 @@
 
 #include "ecco/config.hpp"
 #include "ecco/encode.hpp"
+#include "ecco/h4_statistics.hpp"
 #include "ecco/parallel.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
@@ -29,7 +30,7 @@ struct ModelTensor {
   std::string file;                      ///< path of the shard that holds it
   std::span<const std::uint8_t> stored;  ///< its bytes as stored (blocks, or the carried values)
   std::optional<Codec> codec;            ///< empty: carried unchanged
-  std::string table;  ///< "standard-1" or the name of a table tensor; "" if carried
+  std::string table;  ///< name of a standard table or of a table tensor; "" if carried
   float tensor_scale = 1.0f;
   double bits_per_weight = 0.0;  ///< stored bytes and its share of its table, per value
 
@@ -85,7 +86,12 @@ using Progress = std::function<bool(std::uint64_t done_bytes, std::uint64_t tota
 struct ModelCompressOptions {
   Codec codec = Codec::p4;
   Effort effort = Effort::default_;
+  H4Mode mode = H4Mode::rate_aware;  ///< of h4
   TableSource table = TableSource::standard;
+  /// Of a trained h4 table; 0 = the paper's 64 and 4, or fewer where the tensors are too small to
+  /// pay for as many. Planar tables have as many patterns as pay.
+  int patterns = 0;        ///< 16..256
+  int codebooks = 0;       ///< 1..16
   std::string importance;  ///< path of a safetensors file of F32 vectors, or ""
   std::string include;     ///< ECMAScript regex, searched in the name; "" = all
   std::string exclude;     ///< the same; "" = none
@@ -100,7 +106,8 @@ struct TensorOutcome {
   std::string dtype;
   std::optional<Codec> codec;  ///< empty: carried
   std::string reason;          ///< why it was carried, with the numbers; "" if compressed
-  bool included = false;       ///< --include was given and names it
+  bool included = false;       ///< --include names it or was not given, and --exclude does not
+  bool excluded = false;       ///< --exclude names it
   std::uint64_t source_bytes = 0;
   std::uint64_t stored_bytes = 0;
 };
@@ -115,7 +122,8 @@ struct CompressReport {
 /// Compresses a model: a file to a file, an index or a directory to a directory. The output
 /// appears under its name only when complete. Streams: memory beyond the mapping is at most 256 MB
 /// + 64 MB per thread. Errors: those of Model::open, not_finite (tensor, row, column),
-/// already_exists, invalid_argument (regex, importance), io_error, cancelled.
+/// already_exists, unsupported (codec; values too large for h4), invalid_argument (regex,
+/// importance, patterns, codebooks), io_error, cancelled.
 ECCO_API Result<CompressReport> compress_model(const std::string& in, const std::string& out,
                                                const ModelCompressOptions& options,
                                                const ParallelFor& parallel = serial,
@@ -153,9 +161,14 @@ struct Defect {
   std::string reason;
 };
 
+struct Verification {
+  std::vector<Defect> defects;
+  std::map<std::string, h4::Statistics> h4;  ///< what the blocks of each h4 tensor hold
+};
+
 /// Reads everything: checksums and validity of every block. Errors: those of Model::open.
-ECCO_API Result<std::vector<Defect>> verify_model(const std::string& path,
-                                                  const ParallelFor& parallel = serial,
-                                                  const Progress& progress = {});
+ECCO_API Result<Verification> verify_model(const std::string& path,
+                                           const ParallelFor& parallel = serial,
+                                           const Progress& progress = {});
 
 }  // namespace ecco

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Statistics of a matrix, the check for NaN and infinity, and the scale of a planar tensor.
+// Statistics of a matrix, the check for NaN and infinity, and the scale of its tensor.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ecco/codec.hpp"
+#include "ecco/h4_encode.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 #include "ecco/types.hpp"
@@ -122,10 +123,12 @@ inline Status add_rows(ScaleStatistics& statistics, MatrixView<const float> rows
   return {};
 }
 
-/// Scale of a planar tensor (docs/format.md, section 2): 1 when every block's best scale lies in
-/// 2^-20..240, judged by its root mean square, of which that scale is about a 32nd, and the
-/// greatest magnitude; else the power of two that brings the mean square nearest to 2^-16.
-inline float choose_tensor_scale(const ScaleStatistics& statistics) noexcept {
+namespace detail {
+
+/// docs/format.md, section 2: 1 when every block's best scale lies in 2^-20..240, judged by its
+/// root mean square, of which that scale is about a 32nd, and the greatest magnitude; else the
+/// power of two that brings the mean square nearest to 2^-16.
+inline float planar_tensor_scale(const ScaleStatistics& statistics) noexcept {
   if (statistics.greatest_magnitude == 0.0f) return 1.0f;
   if (statistics.least_block_rms >= 0x1p-15f &&
       statistics.greatest_magnitude <= 240.0f * static_cast<float>(kMaxCentroid)) {
@@ -141,6 +144,18 @@ inline float choose_tensor_scale(const ScaleStatistics& statistics) noexcept {
   std::frexp(mean_square, &exponent);  // mean square in 2^(exponent - 1) .. 2^exponent
   const int half = exponent >= 0 ? exponent / 2 : -((1 - exponent) / 2);  // floor
   return static_cast<float>(std::ldexp(1.0, std::clamp(half + 8, -149, 112)));
+}
+
+}  // namespace detail
+
+/// Scale of a tensor. Planar codecs: see above. h4 (docs/format.md, section 5): the greatest
+/// magnitude over 448, so that it has an FP8 code. Error: unsupported, where that scale would be
+/// over kMaxTensorScale.
+inline Result<float> choose_tensor_scale(Codec codec, const ScaleStatistics& statistics) {
+  if (codec != Codec::h4) return detail::planar_tensor_scale(statistics);
+  const float scale = h4::tensor_scale_of(statistics.greatest_magnitude);
+  if (scale <= kMaxTensorScale) return scale;
+  return fail(StatusCode::unsupported, "its largest magnitude is over 4.48e36, the most in h4");
 }
 
 }  // namespace ecco

@@ -19,7 +19,10 @@ struct CompressArguments {
   std::string out;  ///< "" only in a dry run
   Codec codec = Codec::p4;
   Effort effort = Effort::default_;
-  TableSource table = TableSource::standard;
+  H4Mode mode = H4Mode::rate_aware;
+  std::optional<TableSource> table;  ///< empty: file if patterns or codebooks are given
+  int patterns = 0;                  ///< 0: not given
+  int codebooks = 0;                 ///< 0: not given
   std::string importance;
   std::string include;
   std::string exclude;
@@ -52,6 +55,7 @@ struct VerifyArguments {
 
 struct TableArguments {
   Codec codec = Codec::p4;
+  bool kv = false;  ///< the table of H4's KV mode
   bool json = false;
 };
 

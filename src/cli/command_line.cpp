@@ -11,6 +11,7 @@
 
 #include "cli/arguments.hpp"
 #include "cli/text.hpp"
+#include "ecco/h4.hpp"
 
 namespace ecco::cli {
 namespace {
@@ -29,8 +30,13 @@ struct Choice {
   T value;
 };
 
-constexpr std::array<Choice<Codec>, 4> kCodecs = {
-    {{"p2", Codec::p2}, {"p3", Codec::p3}, {"p4", Codec::p4}, {"p5", Codec::p5}}};
+constexpr std::array<Choice<Codec>, 5> kCodecs = {{{"h4", Codec::h4},
+                                                   {"p2", Codec::p2},
+                                                   {"p3", Codec::p3},
+                                                   {"p4", Codec::p4},
+                                                   {"p5", Codec::p5}}};
+constexpr std::array<Choice<H4Mode>, 2> kModes = {
+    {{"rate-aware", H4Mode::rate_aware}, {"faithful", H4Mode::faithful}}};
 constexpr std::array<Choice<Effort>, 3> kEfforts = {
     {{"fast", Effort::fast}, {"default", Effort::default_}, {"best", Effort::best}}};
 constexpr std::array<Choice<TableSource>, 3> kTables = {{{"standard", TableSource::standard},
@@ -111,26 +117,44 @@ void add_compress(CLI::App& program, CompressArguments& arguments) {
   CLI::App* app = add_command(program, "compress", "Compresses a model to fixed-size blocks.",
                               R"(  ecco compress model.safetensors -o model.p4.safetensors
   ecco compress llama/ -o llama-p3/ --codec p3 --effort best
+  ecco compress llama/ -o llama-h4/ --codec h4 --mode faithful --table file
   ecco compress llama/ -o llama-p4/ --exclude 'lm_head|embed' --importance stats.safetensors
   ecco compress llama/ --dry-run             what would become of each tensor
 
 F16, BF16 and F32 tensors of rank 2 and above are compressed where that at least halves them;
 all others are carried unchanged. --include and --exclude are ECMAScript regular expressions
 that may match anywhere in a tensor's name; --exclude wins. A tensor with NaN or infinity is
-an error: --exclude it to carry it as it is. Against best, fast has 4 % and default 1 % more
-error; best takes over ten times as long as default.
+an error: --exclude it to carry it as it is. Against best, fast has up to 4 % (p5: 6 %) and
+default 1 % (p5: 2 %) more error; best takes over ten times as long as default.
+
+h4 is the Huffman block of the ISCA 2025 paper. Mode rate-aware chooses pattern, codebook, scale
+and symbols together under the 512 bits of a block; faithful does as the paper and pads or clips,
+whatever the effort. --patterns and --codebooks are of a table trained on the model (so they
+imply --table file); with --table file or tensor, faithful trains by the paper's two k-means.
 Ctrl-C ends the run without a trace of OUT.
 
---json prints one object: file, output, codec, effort, table, threads, dry_run,
-source_bytes, stored_bytes (in a dry run without headers), ratio, bits_per_weight (null when
-nothing is compressed), seconds, values_per_second, and tensors: name, shape, dtype, codec
-(null: carried), reason, included, source_bytes, stored_bytes.)");
+--json prints one object: file, output, codec, effort, mode (null but for h4), table, threads,
+dry_run, source_bytes, stored_bytes (in a dry run without headers), ratio, bits_per_weight
+(null when nothing is compressed), seconds, values_per_second, and tensors: name, shape, dtype,
+codec (null: carried), reason, included, source_bytes, stored_bytes.)");
   add_file(app, "IN", &arguments.in,
            "A .safetensors file, an index of shards, or a model directory");
   add_out(app, &arguments.out);
-  add_choice(app, "--codec", &arguments.codec, kCodecs, "Bits per weight: 2 to 5 (default p4)");
+  add_choice(app, "--codec", &arguments.codec, kCodecs,
+             "Block format: p2 to p5 by bits per weight, or h4 (default p4)");
   add_choice(app, "--effort", &arguments.effort, kEfforts,
              "How hard to search (default: default)");
+  CLI::Option* mode = add_choice(app, "--mode", &arguments.mode, kModes,
+                                 "How h4 is encoded (default: rate-aware)");
+  CLI::Option* patterns = app->add_option("--patterns", arguments.patterns,
+                                          "Patterns of a trained h4 table, 16 to 256 (default 64)")
+                              ->type_name("S")
+                              ->check(CLI::Range(h4::kMinPatterns, kMaxPatterns).description(""));
+  CLI::Option* codebooks =
+      app->add_option("--codebooks", arguments.codebooks,
+                      "Huffman codebooks of a trained h4 table, 1 to 16 (default 4)")
+          ->type_name("H")
+          ->check(CLI::Range(1, h4::kMaxCodebooks).description(""));
   app->add_option("--importance", arguments.importance,
                   "F32 vectors under the tensors' names: weights of the columns")
       ->type_name("FILE");
@@ -143,8 +167,17 @@ nothing is compressed), seconds, values_per_second, and tensors: name, shape, dt
   app->add_flag("--dry-run", arguments.dry_run,
                 "List what would become of each tensor; write nothing");
   app->add_flag("--json", arguments.json, "Print the report as JSON");
-  app->final_callback([&arguments] {
+  app->final_callback([&arguments, mode, patterns, codebooks] {
     if (arguments.out.empty() && !arguments.dry_run) throw CLI::RequiredError("-o OUT");
+    for (const CLI::Option* option : {mode, patterns, codebooks}) {
+      if (option->count() == 0 || arguments.codec == Codec::h4) continue;
+      throw CLI::ValidationError(option->get_name(), "it is an option of --codec h4");
+    }
+    for (const CLI::Option* option : {patterns, codebooks}) {
+      if (option->count() == 0 || arguments.table != TableSource::standard) continue;
+      throw CLI::ValidationError(option->get_name(),
+                                 "the standard table has its own; use --table file or tensor");
+    }
   });
 }
 
@@ -192,7 +225,9 @@ void add_verify(CLI::App& program, VerifyArguments& arguments) {
   ecco verify llama-p4/ --json
 
 --json prints one object: intact, file, tensors (their number; null if the header is
-corrupt), and defects: tensor (null if the header is corrupt), reason.)");
+corrupt), defects: tensor (null if the header is corrupt), reason; and, over the values of all
+h4 tensors (null if there is none), clipped_share, outlier_share, mean_code_length; h4: the same
+per tensor, with its name.)");
   add_file(app, "FILE", &arguments.file, "A compressed file, index or model directory");
   add_threads(app, &arguments.threads);
   app->add_flag("--json", arguments.json, "Print JSON");
@@ -202,10 +237,18 @@ void add_table(CLI::App& program, TableArguments& arguments) {
   CLI::App* app = add_command(program, "table", "Prints the standard pattern table of a codec.",
                               R"(  ecco table p4
   ecco table p4 --json | jq '.centroids[0]'
+  ecco table h4 --kv
 
-One pattern a line: its centroids in rank order, the most probable first.
---json prints one object: codec, name, xxh3 (of the bytes, row-major), and centroids.)");
+One pattern a line: its centroids in rank order, the most probable first; of h4 in ascending
+order, then one Huffman codebook a line: the code lengths of its 16 symbols.
+--json prints one object: codec, name, xxh3 (of the centroids' bytes, row-major), centroids,
+and for h4 codebooks.)");
   add_choice(app, "CODEC", &arguments.codec, kCodecs, "Codec of the table")->required();
+  CLI::Option* kv = app->add_flag("--kv", arguments.kv, "The table of h4's KV mode");
+  app->final_callback([&arguments, kv] {
+    if (kv->count() == 0 || arguments.codec == Codec::h4) return;
+    throw CLI::ValidationError("--kv", "it is an option of codec h4");
+  });
   app->add_flag("--json", arguments.json, "Print JSON");
 }
 

@@ -24,7 +24,6 @@ struct Totals {
   double values = 0.0;  ///< of the compressed tensors
   std::uint64_t compressed_bytes = 0;
   std::uint64_t carried_bytes = 0;
-  bool any_included = false;
 };
 
 double number_of_values(const TensorOutcome& tensor) {
@@ -36,7 +35,6 @@ double number_of_values(const TensorOutcome& tensor) {
 Totals sum(const CompressReport& report) {
   Totals totals;
   for (const TensorOutcome& tensor : report.tensors) {
-    totals.any_included |= tensor.included;
     if (tensor.codec) {
       ++totals.compressed;
       totals.values += number_of_values(tensor);
@@ -53,10 +51,26 @@ std::string_view effort_name(Effort effort) {
   return effort == Effort::fast ? "fast" : effort == Effort::best ? "best" : "default";
 }
 
+std::string_view mode_name(H4Mode mode) {
+  return mode == H4Mode::faithful ? "faithful" : "rate-aware";
+}
+
+/// Where the tables come from, as asked for or implied.
+TableSource table_of(const CompressArguments& arguments) {
+  const bool own = arguments.patterns != 0 || arguments.codebooks != 0;
+  return arguments.table.value_or(own ? TableSource::file : TableSource::standard);
+}
+
 std::string_view table_name(TableSource table) {
   return table == TableSource::tensor ? "tensor"
          : table == TableSource::file ? "file"
                                       : "standard";
+}
+
+/// "default", "faithful"
+std::string_view how_encoded(const CompressArguments& arguments) {
+  const bool faithful = arguments.codec == Codec::h4 && arguments.mode == H4Mode::faithful;
+  return faithful ? mode_name(arguments.mode) : effort_name(arguments.effort);
 }
 
 /// Bytes written, or in a dry run those that the tensors would take.
@@ -78,7 +92,8 @@ std::string json_report(const CompressArguments& arguments, const CompressReport
   json["output"] = arguments.out.empty() ? Json() : Json(arguments.out);
   json["codec"] = codec_name(arguments.codec);
   json["effort"] = effort_name(arguments.effort);
-  json["table"] = table_name(arguments.table);
+  json["mode"] = arguments.codec == Codec::h4 ? Json(mode_name(arguments.mode)) : Json();
+  json["table"] = table_name(table_of(arguments));
   json["threads"] = threads;
   json["dry_run"] = arguments.dry_run;
   json["source_bytes"] = report.source_bytes;
@@ -122,19 +137,25 @@ std::string list_tensors(const CompressReport& report) {
   return table.text() + '\n';
 }
 
-/// What --include asked for and did not get.
+/// What --include and --exclude asked for and did not get.
 std::string list_disappointments(const CompressArguments& arguments,
                                  const CompressReport& report) {
-  if (arguments.include.empty()) return {};
   std::string out;
-  bool any = false;
+  bool any_included = false;
+  bool any_excluded = false;
   for (const TensorOutcome& tensor : report.tensors) {
-    any |= tensor.included;
-    if (!tensor.included || tensor.codec) continue;
+    any_included |= tensor.included;
+    any_excluded |= tensor.excluded;
+    if (arguments.include.empty() || !tensor.included || tensor.codec) continue;
     out += fmt::format("  not compressed although --include names it: {}: {}\n",
                        printable(tensor.name), printable(tensor.reason));
   }
-  if (!any) out += fmt::format("  --include '{}' names no tensor\n", printable(arguments.include));
+  if (!arguments.include.empty() && !any_included) {
+    out += fmt::format("  --include '{}' names no tensor\n", printable(arguments.include));
+  }
+  if (!arguments.exclude.empty() && !any_excluded) {
+    out += fmt::format("  --exclude '{}' names no tensor\n", printable(arguments.exclude));
+  }
   return out;
 }
 
@@ -155,8 +176,8 @@ std::string summary(const CompressArguments& arguments, const CompressReport& re
   if (totals.compressed > 0) {
     out += fmt::format(", {} values, {:.3f} bits/weight ({}, {}, table {})",
                        format_count(totals.values), report.bits_per_weight,
-                       codec_name(arguments.codec), effort_name(arguments.effort),
-                       table_name(arguments.table));
+                       codec_name(arguments.codec), how_encoded(arguments),
+                       table_name(table_of(arguments)));
   }
   out += fmt::format("\n  carried     {}, {}\n", format_number_of(totals.carried, "tensor"),
                      format_bytes(totals.carried_bytes));
@@ -175,7 +196,10 @@ Status run(const CompressArguments& arguments) {
   ModelCompressOptions options;
   options.codec = arguments.codec;
   options.effort = arguments.effort;
-  options.table = arguments.table;
+  options.mode = arguments.mode;
+  options.table = table_of(arguments);
+  options.patterns = arguments.patterns;
+  options.codebooks = arguments.codebooks;
   options.importance = arguments.importance;
   options.include = arguments.include;
   options.exclude = arguments.exclude;

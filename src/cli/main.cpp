@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <csignal>
 #include <exception>
 #include <variant>
 
@@ -21,7 +21,7 @@ constexpr int kFailure = 1;
 constexpr int kUsageError = 2;
 
 int report(std::string_view message, int exit_code) {
-  fmt::print(stderr, "ecco: {}\n", printable(message));
+  write_error(fmt::format("ecco: {}\n", printable(message)));
   return exit_code;
 }
 
@@ -56,6 +56,7 @@ Status run(const VersionArguments&) {
 int main(int argc, char** argv) {
   using namespace ecco::cli;
   occupy_standard_descriptors();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is an error of write(), not the end
   try {
     const auto arguments = parse_command_line(argc, argv);
     return arguments ? run_command(*arguments) : report(arguments.error(), kUsageError);

@@ -58,11 +58,6 @@ std::size_t terminal_columns() {
   return size.ws_col;
 }
 
-void write_error(std::string_view text) {
-  const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
-  static_cast<void>(ignored);  // a bar that cannot be shown is no reason to stop
-}
-
 /// At most `width` columns.
 std::string progress_line(std::string_view verb, std::uint64_t done, std::uint64_t total,
                           double seconds, std::string_view tensor, std::size_t width) {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/commands.hpp"
@@ -22,22 +23,40 @@ std::vector<int> pattern_of(const PatternTableView& table, int index) {
   return {table.pattern(index), table.pattern(index) + centroids_per_pattern(table.codec)};
 }
 
-std::string json_table(const PatternTableView& table) {
+std::size_t codebooks_of(const PatternTableView& table) {
+  return table.codebooks.size() / huffman::kSymbols;
+}
+
+std::vector<int> codebook_of(const PatternTableView& table, std::size_t index) {
+  const auto lengths = table.codebooks.subspan(index * huffman::kSymbols, huffman::kSymbols);
+  return {lengths.begin(), lengths.end()};
+}
+
+std::string json_table(const PatternTableView& table, std::string_view name) {
   Json json;
   json["codec"] = codec_name(table.codec);
-  json["name"] = kStandardTableName;
+  json["name"] = name;
   json["xxh3"] = hash_of(table);
   json["centroids"] = Json::array();
   for (int p = 0; p < table.patterns(); ++p) json["centroids"].push_back(pattern_of(table, p));
+  for (std::size_t h = 0; h < codebooks_of(table); ++h) {
+    json["codebooks"].push_back(codebook_of(table, h));
+  }
   return to_line(json);
 }
 
-std::string list_table(const PatternTableView& table) {
-  std::string out = fmt::format("# {} {}: {} patterns of {} centroids, xxh3 {}\n",
-                                codec_name(table.codec), kStandardTableName, table.patterns(),
-                                centroids_per_pattern(table.codec), hash_of(table));
+std::string list_table(const PatternTableView& table, std::string_view name) {
+  std::string out =
+      fmt::format("# {} {}: {} patterns of {} centroids, xxh3 {}\n", codec_name(table.codec), name,
+                  table.patterns(), centroids_per_pattern(table.codec), hash_of(table));
   for (int p = 0; p < table.patterns(); ++p) {
     out += fmt::format("{:>4}\n", fmt::join(pattern_of(table, p), " "));
+  }
+  if (codebooks_of(table) == 0) return out;
+  out +=
+      fmt::format("# {} codebooks of {} code lengths\n", codebooks_of(table), huffman::kSymbols);
+  for (std::size_t h = 0; h < codebooks_of(table); ++h) {
+    out += fmt::format("{}\n", fmt::join(codebook_of(table, h), " "));
   }
   return out;
 }
@@ -45,8 +64,10 @@ std::string list_table(const PatternTableView& table) {
 }  // namespace
 
 Status run(const TableArguments& arguments) {
-  const PatternTableView table = standard_table(arguments.codec);
-  return write_output(arguments.json ? json_table(table) : list_table(table));
+  const std::string_view name = arguments.kv ? kStandardKvTableName : kStandardTableName;
+  const PatternTableView table =
+      arguments.kv ? standard_kv_table() : standard_table(arguments.codec);
+  return write_output(arguments.json ? json_table(table, name) : list_table(table, name));
 }
 
 }  // namespace ecco::cli

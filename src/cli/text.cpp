@@ -123,6 +123,11 @@ Status write_output(std::string_view text) {
   return {};
 }
 
+void write_error(std::string_view text) noexcept {
+  const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
+  static_cast<void>(ignored);
+}
+
 std::string xxh3_hex(std::span<const std::uint8_t> bytes) {
   return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
 }

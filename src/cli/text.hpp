@@ -50,6 +50,8 @@ class TextTable {
 
 /// Writes all of it to standard output. Error: io_error, with the reason.
 Status write_output(std::string_view text);
+/// Writes to standard error, as far as that can be written: nobody is left to be told otherwise.
+void write_error(std::string_view text) noexcept;
 
 /// XXH3, 64 bits, seed 0, as 16 lower-case hex digits.
 std::string xxh3_hex(std::span<const std::uint8_t> bytes);

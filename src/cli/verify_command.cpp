@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -21,6 +22,7 @@ namespace {
 struct Findings {
   std::optional<std::size_t> tensors;
   std::vector<Defect> defects;
+  std::map<std::string, h4::Statistics> h4 = {};  ///< of the h4 tensors
 };
 
 /// Error: whatever kept the file from being read.
@@ -37,10 +39,16 @@ Result<Findings> inspect(const VerifyArguments& arguments) {
   }
   const Threads threads(arguments.threads);
   ProgressBar bar("verifying");
-  Result<std::vector<Defect>> defects =
-      verify_model(arguments.file, threads.parallel(), bar.callback());
-  if (!defects) return fail(explain_interrupt(defects.error(), "not all was verified"));
-  return Findings{model->tensors().size(), std::move(*defects)};
+  Result<Verification> found = verify_model(arguments.file, threads.parallel(), bar.callback());
+  if (!found) return fail(explain_interrupt(found.error(), "not all was verified"));
+  return Findings{model->tensors().size(), std::move(found->defects), std::move(found->h4)};
+}
+
+void add_statistics(Json& json, const h4::Statistics* statistics) {
+  const bool known = statistics != nullptr;
+  json["clipped_share"] = known ? Json(statistics->clipped_share()) : Json();
+  json["outlier_share"] = known ? Json(statistics->outlier_share()) : Json();
+  json["mean_code_length"] = known ? Json(statistics->mean_code_length()) : Json();
 }
 
 std::string json_findings(const std::string& file, const Findings& findings) {
@@ -55,6 +63,17 @@ std::string json_findings(const std::string& file, const Findings& findings) {
     entry["reason"] = defect.reason;
     json["defects"].push_back(std::move(entry));
   }
+  h4::Statistics sum;
+  Json tensors = Json::array();
+  for (const auto& [name, statistics] : findings.h4) {
+    sum += statistics;
+    Json entry;
+    entry["name"] = name;
+    add_statistics(entry, &statistics);
+    tensors.push_back(std::move(entry));
+  }
+  add_statistics(json, findings.h4.empty() ? nullptr : &sum);
+  json["h4"] = std::move(tensors);
   return to_line(json);
 }
 

@@ -3,12 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <exception>
 #include <functional>
-#include <new>
 
 #include "ecco/parallel.hpp"
 #include "ecco/status.hpp"
+#include "guarded.hpp"
 
 namespace ecco {
 
@@ -17,17 +16,10 @@ namespace ecco {
 template <typename Body>
 Status run_rows(const ParallelFor& parallel, std::size_t count, const Body& body) noexcept {
   if (count == 0) return {};
-  if (!parallel) return {StatusCode::invalid_argument, "the ParallelFor is empty"};
-  try {
+  return guarded([&]() -> Status {
     parallel(count, std::cref(body));  // a reference fits std::function without an allocation
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::out_of_memory, "no memory for the product's scratch or the ParallelFor"};
-  } catch (const std::exception& error) {
-    return {StatusCode::invalid_argument, error.what()};
-  } catch (...) {
-    return {StatusCode::invalid_argument, "the ParallelFor threw"};
-  }
-  return {};
+    return {};
+  });
 }
 
 }  // namespace ecco

@@ -1,33 +1,25 @@
 // SPDX-License-Identifier: MIT
 // The compiled encoder: Encoder and compress.
-#include <algorithm>
 #include <array>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "ecco/encode.hpp"
-#include "encode/shortlist_encoder.hpp"
+#include "encode/h4_encoder.hpp"
+#include "encode/planar_encoder.hpp"
+#include "guarded.hpp"
 #include "isa/kernels.hpp"
 
 namespace ecco {
 
 struct Encoder::Impl {
-  const EncodeKernels* kernels = nullptr;
-  rd::PreparedTable table;
-  ShortlistEffort effort;
-  std::optional<Shortlist> shortlist;  // none at effort best
-
-  [[nodiscard]] const rd::Kernels& search_kernels() const noexcept {
-    return kernels->search[static_cast<std::size_t>(mantissa_planes(table.codec))];
-  }
+  std::variant<PlanarEncoder, H4Encoder> encoder;
 };
 
 namespace {
-
-constexpr ShortlistEffort kFast = {0, 8, 32};
-constexpr ShortlistEffort kDefault = {2, 32, 0};
 
 /// The failure of the first rows that have one, whichever thread meets it first.
 class FirstFailure {
@@ -48,39 +40,38 @@ Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in th
 
 }  // namespace
 
-Result<Encoder> Encoder::create(PatternTableView table, Effort effort) {
-  if (!is_planar(table.codec)) {
-    return fail(StatusCode::unsupported, "only the codecs p2 to p5 compress weights");
-  }
-  if (Status status = validate(table); !status) return fail(std::move(status));
+Result<Encoder> Encoder::create(PatternTableView table, Effort effort, H4Mode mode) {
+  if (Status status = detail::check_table(table, mode); !status) return fail(std::move(status));
   try {
+    if (table.codec == Codec::h4) {
+      const Result<H4EncodeKernels> kernels = active_h4_encode_kernels();
+      if (!kernels) return fail(kernels.error());
+      return Encoder(std::make_shared<const Impl>(Impl{H4Encoder(*kernels, table, effort, mode)}));
+    }
     const Result<const Kernels*> kernels = active_kernels();
     if (!kernels) return fail(kernels.error());
-    auto impl = std::make_shared<Impl>();
-    impl->kernels = &(*kernels)->encode;
-    impl->table.codec = table.codec;
-    impl->table = rd::prepare_table(table, impl->search_kernels());
-    if (effort != Effort::best) {
-      impl->effort = effort == Effort::fast ? kFast : kDefault;
-      impl->shortlist.emplace(impl->table, impl->effort.neighbours);
-    }
-    return Encoder(std::move(impl));
+    return Encoder(
+        std::make_shared<const Impl>(Impl{PlanarEncoder((*kernels)->encode, table, effort)}));
   } catch (const std::bad_alloc&) {
     return fail(out_of_memory());
   }
 }
 
-Result<Encoder> Encoder::standard(Codec codec, Effort effort) {
-  if (!is_planar(codec)) {
-    return fail(StatusCode::unsupported, "only the codecs p2 to p5 compress weights");
-  }
+Result<Encoder> Encoder::standard(Codec codec, Effort effort, H4Mode mode) {
+  const PatternTableView table = standard_table(codec);
+  if (table.codec != codec) return create({codec, {}}, effort, mode);  // the error
+  if (effort > Effort::best) return fail(StatusCode::invalid_argument, "no such effort");
+  // Effort by codec, and one more row for mode faithful.
   static std::mutex mutex;
-  static std::array<std::optional<Encoder>, 12> encoders;
+  static std::array<std::array<std::optional<Encoder>, 3>, kStoredCodecs.size() + 1> encoders;
+  const bool faithful = codec == Codec::h4 && mode == H4Mode::faithful;
+  const std::size_t row = faithful           ? kStoredCodecs.size()
+                          : is_planar(codec) ? static_cast<std::size_t>(mantissa_planes(codec))
+                                             : kPlanarCodecs.size();
   const std::lock_guard lock(mutex);
-  std::optional<Encoder>& encoder =
-      encoders[static_cast<std::size_t>(3 * mantissa_planes(codec) + static_cast<int>(effort))];
+  std::optional<Encoder>& encoder = encoders[row][static_cast<std::size_t>(effort)];
   if (!encoder) {
-    Result<Encoder> created = create(standard_table(codec), effort);
+    Result<Encoder> created = create(table, effort, mode);
     if (!created) return created;
     encoder = std::move(*created);
   }
@@ -90,45 +81,37 @@ Result<Encoder> Encoder::standard(Codec codec, Effort effort) {
 Status Encoder::encode_rows(MatrixView<const float> rows, std::span<const float> importance,
                             float tensor_scale, float largest_value,
                             std::span<std::uint8_t> out) const {
-  const std::size_t row_bytes = blocks_per_row(rows.cols) * block_bytes(impl_->table.codec);
-  if (out.size() != rows.rows * row_bytes) {
-    return {StatusCode::shape_mismatch, std::to_string(out.size()) + " bytes for blocks of " +
-                                            std::to_string(rows.rows * row_bytes)};
-  }
-  try {
-    if (Status status = rd::check_largest_value(largest_value); !status) return status;
-    if (!detail::all_finite(rows)) return detail::not_finite(rows, 0, 0);
-    rd::ColumnBlocks columns;
-    if (Status status = columns.prepare(rows.cols, importance, tensor_scale); !status) {
-      return status;
-    }
-    const rd::ScaleRange range = rd::scale_range(tensor_scale, largest_value);
-    if (range.lowest > range.highest) {
-      std::fill(out.begin(), out.end(), std::uint8_t{0});
-    } else if (impl_->shortlist) {
-      ShortlistEncoder(impl_->table, *impl_->shortlist, *impl_->kernels, columns, range,
-                       impl_->effort)
-          .encode(rows, out.data());
-    } else {
-      rd::RowEncoder encoder(impl_->table, impl_->search_kernels(), columns, range);
-      for (std::size_t r = 0; r < rows.rows; ++r) {
-        encoder.encode(rows.row(r), out.data() + r * row_bytes);
-      }
-    }
-    return {};
-  } catch (const std::bad_alloc&) {
-    return out_of_memory();
-  }
+  return std::visit(
+      [&](const auto& encoder) -> Status {
+        const std::size_t bytes =
+            rows.rows * blocks_per_row(rows.cols) * block_bytes(encoder.codec());
+        if (out.size() != bytes) {
+          return {StatusCode::shape_mismatch,
+                  std::to_string(out.size()) + " bytes for blocks of " + std::to_string(bytes)};
+        }
+        try {
+          Status status = detail::check_scales(tensor_scale, largest_value);
+          if (status) status = detail::check_importance(rows.cols, importance);
+          if (!status) return status;
+          if (!detail::all_finite(rows)) return detail::not_finite(rows, 0, 0);
+          encoder.encode(rows, importance, tensor_scale, largest_value, out);
+          return {};
+        } catch (const std::bad_alloc&) {
+          return out_of_memory();
+        }
+      },
+      impl_->encoder);
 }
 
 Result<CompressedTensor> compress(MatrixView<const float> weights, const CompressOptions& options,
                                   const ParallelFor& parallel) {
-  try {
+  return guarded([&]() -> Result<CompressedTensor> {
     Result<PatternTable> table = detail::table_of(options);
     if (!table) return fail(std::move(table.error()));
     const bool standard = options.table.centroids.empty();
-    const Result<Encoder> encoder = standard ? Encoder::standard(options.codec, options.effort)
-                                             : Encoder::create(table->view(), options.effort);
+    const Result<Encoder> encoder =
+        standard ? Encoder::standard(options.codec, options.effort, options.mode)
+                 : Encoder::create(table->view(), options.effort, options.mode);
     if (!encoder) return fail(encoder.error());
 
     std::mutex mutex;  // guards statistics and failure
@@ -144,7 +127,8 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
       failure.add(begin, std::move(status));
     });
     if (!failure.status()) return fail(failure.status());
-    const float tensor_scale = choose_tensor_scale(statistics);
+    const Result<float> tensor_scale = choose_tensor_scale(options.codec, statistics);
+    if (!tensor_scale) return fail(tensor_scale.error());
 
     const std::size_t row_bytes = blocks_per_row(weights.cols) * block_bytes(options.codec);
     std::vector<std::uint8_t> blocks(weights.rows * row_bytes);
@@ -152,17 +136,15 @@ Result<CompressedTensor> compress(MatrixView<const float> weights, const Compres
       const MatrixView<const float> rows = {weights.row(begin), end - begin, weights.cols,
                                             weights.row_stride};
       Status status = encoder->encode_rows(
-          rows, options.importance, tensor_scale, options.largest_value,
+          rows, options.importance, *tensor_scale, options.largest_value,
           std::span(blocks).subspan(begin * row_bytes, (end - begin) * row_bytes));
       const std::lock_guard lock(mutex);
       failure.add(begin, std::move(status));
     });
     if (!failure.status()) return fail(failure.status());
-    return CompressedTensor::create(weights.rows, weights.cols, tensor_scale, std::move(*table),
+    return CompressedTensor::create(weights.rows, weights.cols, *tensor_scale, std::move(*table),
                                     std::move(blocks));
-  } catch (const std::bad_alloc&) {
-    return fail(out_of_memory());
-  }
+  });
 }
 
 }  // namespace ecco

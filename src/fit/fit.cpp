@@ -11,6 +11,7 @@
 
 #include "fit/search.hpp"
 #include "fit/trainer.hpp"
+#include "guarded.hpp"
 
 namespace ecco {
 namespace {
@@ -110,27 +111,23 @@ PatternTable train(std::span<const float> values, const FitOptions& options,
 
 Result<PatternTable> fit_table(std::span<const float> values, const FitOptions& options,
                                const ParallelFor& parallel) {
-  Status status = check_options(options);
-  if (status) status = check_values(values, options.importance);
-  if (!status) return fail(std::move(status));
-  try {
+  return guarded([&]() -> Result<PatternTable> {
+    Status status = check_options(options);
+    if (status) status = check_values(values, options.importance);
+    if (!status) return fail(std::move(status));
     return train(values, options, parallel);
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::out_of_memory, "no memory left to train a table");
-  }
+  });
 }
 
 Result<double> fit_error(std::span<const float> values, PatternTableView table,
                          std::span<const float> importance, const ParallelFor& parallel) {
-  Status status = validate(table);
-  if (status) status = check_values(values, importance);
-  if (!status) return fail(std::move(status));
-  try {
+  return guarded([&]() -> Result<double> {
+    Status status = validate(table);
+    if (status) status = check_values(values, importance);
+    if (!status) return fail(std::move(status));
     fit::Trainer trainer(table.codec, table.centroids, 0);
     return std::sqrt(trainer.step(values, importance, {}, parallel));
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::out_of_memory, "no memory left to judge a table");
-  }
+  });
 }
 
 }  // namespace ecco

@@ -16,6 +16,7 @@
 #include "ecco/h4_rate_aware.hpp"
 #include "encode/h4_kernels.hpp"
 #include "fit/h4_training.hpp"
+#include "guarded.hpp"
 
 namespace ecco::fit {
 namespace {
@@ -235,7 +236,6 @@ void ensure_usable(Draft& draft) {
 PatternTable train(std::span<const float> values, const H4FitOptions& options,
                    const ParallelFor& parallel) {
   const std::vector<std::size_t> blocks = live_blocks(values);
-  if (blocks.empty()) return {Codec::h4, {}, {}, {}};
   Draft draft = options.start.centroids.empty() ? kmeans_table(values, blocks, options, parallel)
                                                 : started(options);
   if (options.rounds > 0) ensure_usable(draft);
@@ -275,11 +275,14 @@ Status check_h4_fit(std::span<const float> values, const H4FitOptions& options) 
                                               " importances given for " +
                                               std::to_string(values.size()) + " values"};
   }
+  bool all_zero = true;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
       return {StatusCode::not_finite, "value " + std::to_string(i) + " is not finite"};
     }
+    all_zero = all_zero && values[i] == 0.0f;
   }
+  if (all_zero) return {StatusCode::invalid_argument, "all values are zero"};
   for (std::size_t i = 0; i < options.importance.size(); ++i) {
     if (!std::isfinite(options.importance[i]) || options.importance[i] < 0.0f) {
       return {StatusCode::invalid_argument,
@@ -343,13 +346,11 @@ namespace ecco {
 
 Result<PatternTable> fit_h4_table(std::span<const float> values, const H4FitOptions& options,
                                   const ParallelFor& parallel) {
-  Status status = fit::check_h4_fit(values, options);
-  if (!status) return fail(std::move(status));
-  try {
+  return guarded([&]() -> Result<PatternTable> {
+    Status status = fit::check_h4_fit(values, options);
+    if (!status) return fail(std::move(status));
     return fit::train(values, options, parallel);
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::out_of_memory, "no memory left to train an h4 table");
-  }
+  });
 }
 
 }  // namespace ecco

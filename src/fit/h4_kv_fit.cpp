@@ -14,6 +14,7 @@
 #include "ecco/h4_fit.hpp"
 #include "ecco/h4_rate_aware.hpp"
 #include "fit/h4_training.hpp"
+#include "guarded.hpp"
 
 namespace ecco::fit {
 namespace {
@@ -309,7 +310,6 @@ struct KvDraft {
 PatternTable train_kv(std::span<const float> values, const H4FitOptions& options,
                       const ParallelFor& parallel) {
   const std::vector<std::size_t> blocks = live_blocks(values);
-  if (blocks.empty()) return {Codec::h4, {}, {}, {}};
   std::vector<Group> groups(blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     groups[i] = load(values.subspan(blocks[i] * kGroup, kGroup));
@@ -351,13 +351,11 @@ namespace ecco {
 
 Result<PatternTable> fit_h4_kv_table(std::span<const float> values, const H4FitOptions& options,
                                      const ParallelFor& parallel) {
-  Status status = fit::check_h4_fit(values, options);
-  if (!status) return fail(std::move(status));
-  try {
+  return guarded([&]() -> Result<PatternTable> {
+    Status status = fit::check_h4_fit(values, options);
+    if (!status) return fail(std::move(status));
     return fit::train_kv(values, options, parallel);
-  } catch (const std::bad_alloc&) {
-    return fail(StatusCode::out_of_memory, "no memory left to train an h4 table");
-  }
+  });
 }
 
 }  // namespace ecco

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ecco/model.hpp"
+#include "guarded.hpp"
 #include "io/convert.hpp"
 #include "io/job.hpp"
 #include "io/model_impl.hpp"

@@ -25,7 +25,7 @@ Status scan_chunk(const PlannedTensor& tensor, const Chunks& chunks, const Chunk
 }
 
 /// Sets the tensor's scale.
-Status scan(PlannedTensor& tensor, Job& job) {
+Status scan(PlannedTensor& tensor, Codec codec, Job& job) {
   const Chunks chunks(tensor.source->rows(), tensor.source->cols());
   std::vector<ScaleStatistics> parts(Chunks::kWindow);
   ScaleStatistics statistics;
@@ -41,7 +41,14 @@ Status scan(PlannedTensor& tensor, Job& job) {
         release_pages(value_bytes(tensor, chunks, begin, end));
         return job.advance(0, tensor.source->name);
       });
-  tensor.tensor_scale = choose_tensor_scale(statistics);
+  if (status) {
+    const Result<float> scale = choose_tensor_scale(codec, statistics);
+    if (scale) {
+      tensor.tensor_scale = *scale;
+    } else {
+      status = scale.error();
+    }
+  }
   return prefixed(shown_place(tensor.source->file, tensor.source->name), status);
 }
 
@@ -51,10 +58,11 @@ TrainingTensor training_tensor(const PlannedTensor& tensor) {
 }
 
 /// Trains one table for `tensors` and gives it to them.
-Status train(std::span<PlannedTensor* const> tensors, CompressPlan& plan, Job& job) {
+Status train(std::span<PlannedTensor* const> tensors, const TrainingOptions& options,
+             CompressPlan& plan, Job& job) {
   std::vector<TrainingTensor> training;
   for (const PlannedTensor* tensor : tensors) training.push_back(training_tensor(*tensor));
-  auto table = train_table(training, plan.codec, job.parallel());
+  auto table = train_table(training, options, job.parallel());
   if (!table) {
     return prefixed(shown_place(tensors[0]->source->file, tensors[0]->source->name),
                     prefixed("training a table", table.error()));
@@ -67,13 +75,15 @@ Status train(std::span<PlannedTensor* const> tensors, CompressPlan& plan, Job& j
   return job.advance(0, tensors[0]->source->name);
 }
 
-Status train_tables(TableSource source, CompressPlan& plan, Job& job) {
-  if (source == TableSource::standard || plan.tensors.empty()) return {};
+Status train_tables(const ModelCompressOptions& options, CompressPlan& plan, Job& job) {
+  if (options.table == TableSource::standard || plan.tensors.empty()) return {};
+  const TrainingOptions training = {options.codec, options.mode, options.patterns,
+                                    options.codebooks};
   std::vector<PlannedTensor*> all;
   for (auto& [name, tensor] : plan.tensors) all.push_back(&tensor);
-  if (source == TableSource::file) return train(all, plan, job);
+  if (options.table == TableSource::file) return train(all, training, plan, job);
   for (PlannedTensor* tensor : all) {
-    if (Status status = train({&tensor, 1}, plan, job); !status) return status;
+    if (Status status = train({&tensor, 1}, training, plan, job); !status) return status;
   }
   return {};
 }
@@ -102,10 +112,10 @@ Result<CompressPlan> plan_compression(const Model& model,
     tensor.dtype = *parse_float_dtype(tensor.source->dtype);
     const auto importance = plan.importances.find(outcome.name);
     if (importance != plan.importances.end()) tensor.importance = importance->second;
-    if (Status status = scan(tensor, job); !status) return fail(std::move(status));
+    if (Status status = scan(tensor, plan.codec, job); !status) return fail(std::move(status));
     plan.tensors.emplace(outcome.name, tensor);
   }
-  if (Status status = train_tables(options.table, plan, job); !status) {
+  if (Status status = train_tables(options, plan, job); !status) {
     return fail(std::move(status));
   }
   return plan;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ecco/model.hpp"
+#include "guarded.hpp"
 #include "io/checksum.hpp"
 #include "io/convert.hpp"
 #include "io/job.hpp"
@@ -107,7 +108,7 @@ class ShardRestorer {
       : model_(model), shard_(shard) {
     const auto& entries = shard.container.header.entries;
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (shard.container.tables.contains(entries[i].name)) continue;
+      if (is_table(entries[i].name)) continue;
       LaidOutEntry out{entries[i], entries[i].end - entries[i].begin, LayoutClass::carried, i};
       const ModelTensor& tensor = *model.find(entries[i].name);
       if (tensor.codec) {
@@ -139,10 +140,15 @@ class ShardRestorer {
   }
 
  private:
+  [[nodiscard]] bool is_table(const std::string& name) const {
+    return shard_.container.ecco && shard_.container.ecco->tables.contains(name);
+  }
+
   Status check_tables() const {
-    for (const auto& [name, table] : shard_.container.tables) {
+    if (!shard_.container.ecco) return {};
+    for (const auto& [name, table] : shard_.container.ecco->tables) {
       const auto bytes = shard_.bytes(*shard_.container.header.find(name));
-      Status status = compare_checksums(xxh3(bytes), shard_.container.ecco->tables.at(name).xxh3);
+      Status status = compare_checksums(xxh3(bytes), table.xxh3);
       if (!status) return prefixed(shown_place(shard_.path, name), status);
     }
     return {};

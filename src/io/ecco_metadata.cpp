@@ -11,6 +11,7 @@
 #include "ecco/tensor.hpp"
 #include "io/checksum.hpp"
 #include "io/json.hpp"
+#include "io/stored_tables.hpp"
 #include "io/text.hpp"
 
 namespace ecco {
@@ -24,8 +25,8 @@ class EntryReader {
   }
 
   [[nodiscard]] const Status& status() const { return status_; }
-  void refuse(std::string_view reason, StatusCode code = StatusCode::corrupt) {
-    if (status_) status_ = prefixed(shown_name(name_), Status(code, reason));
+  void refuse(std::string_view reason) {
+    if (status_) status_ = corrupt_tensor(name_, reason);
   }
 
   std::string string(std::string_view key) {
@@ -46,9 +47,6 @@ class EntryReader {
 
   Codec codec() {
     const std::string name = string("codec");
-    if (name == codec_name(Codec::h4)) {
-      refuse("codec h4 is not supported by this version", StatusCode::unsupported);
-    }
     const auto codec = parse_codec(name);
     if (!codec) refuse(fmt::format("unknown codec \"{}\"", shown_name(name)));
     return codec.value_or(Codec::p4);
@@ -58,7 +56,7 @@ class EntryReader {
     const Json* value = json_member(json_, "shape");
     auto extents = value == nullptr ? std::nullopt : json_integers(*value);
     if (!extents) {
-      refuse("no \"shape\" in its metadata, which must be integers in 0..2^63-1");
+      refuse("no \"shape\" in its metadata that is a list of integers in 0..2^63-1");
       return {};
     }
     if (extents->size() < 2) {
@@ -148,15 +146,6 @@ TableEntry read_table(EntryReader& reader) {
   return entry;
 }
 
-bool is_table_name(std::string_view name) {
-  constexpr std::size_t kLongestId = 64;
-  if (!name.starts_with(kTablePrefix)) return false;
-  const std::string_view id = name.substr(kTablePrefix.size());
-  return !id.empty() && id.size() <= kLongestId && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-  });
-}
-
 /// Every name of the metadata is a tensor of the file, and every tensor is in exactly one group.
 Status check_groups(const SafetensorsHeader& header, const EccoMetadata& ecco) {
   for (const SafetensorsEntry& entry : header.entries) {
@@ -186,32 +175,6 @@ Status check_groups(const SafetensorsHeader& header, const EccoMetadata& ecco) {
   return missing(ecco.tables);
 }
 
-Result<PatternTable> load_table(const SafetensorsEntry& stored, const TableEntry& entry,
-                                std::span<const std::uint8_t> bytes) {
-  if (!is_table_name(stored.name)) {
-    return fail(corrupt_tensor(stored.name,
-                               "a table's name must be ecco.table. and 1 to 64 of a-z 0-9 _ . -"));
-  }
-  const auto width = static_cast<std::uint64_t>(centroids_per_pattern(entry.codec));
-  if (stored.dtype != "I8" || stored.shape.size() != 2 || stored.shape[1] != width) {
-    return fail(corrupt_tensor(
-        stored.name, fmt::format("{} of shape {} is no {} table, which is I8 [patterns, {}]",
-                                 shown_name(stored.dtype), shown_shape(stored.shape),
-                                 codec_name(entry.codec), width)));
-  }
-  if (stored.shape[0] < 1 || stored.shape[0] > kMaxPatterns) {
-    return fail(corrupt_tensor(
-        stored.name, fmt::format("{} patterns, not 1..{}", stored.shape[0], kMaxPatterns)));
-  }
-  PatternTable table{entry.codec, stored.name, {}};
-  table.centroids.reserve(bytes.size());
-  for (const std::uint8_t byte : bytes) table.centroids.push_back(static_cast<std::int8_t>(byte));
-  if (Status status = validate(table.view()); !status) {
-    return fail(prefixed(shown_name(stored.name), status));
-  }
-  return table;
-}
-
 /// A compressed tensor: stored as U8 blocks of the right number, and with a table of its codec.
 Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& entry,
                         const EccoMetadata& ecco) {
@@ -225,7 +188,7 @@ Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& e
                     shown_shape(stored.shape), shown_shape(entry.shape), codec_name(entry.codec),
                     shown_shape(blocks)));
   }
-  if (entry.table == kStandardTableName) return {};
+  if (find_standard_table(entry.codec, entry.table)) return {};
   const auto table = ecco.tables.find(entry.table);
   if (table == ecco.tables.end()) {
     return corrupt_tensor(stored.name,
@@ -346,15 +309,9 @@ Result<Container> check_container(SafetensorsHeader header, std::span<const std:
     }
     used.insert(entry.table);
   }
-  for (const auto& [name, entry] : ecco->tables) {
-    if (!used.contains(name)) return fail(corrupt_tensor(name, "a table that no tensor uses"));
-    const SafetensorsEntry& stored = *out.header.find(name);
-    auto table = load_table(
-        stored, entry,
-        file.subspan(out.header.header_bytes + stored.begin, stored.end - stored.begin));
-    if (!table) return fail(table.error());
-    out.tables.emplace(name, std::move(*table));
-  }
+  auto tables = load_tables(out.header, *ecco, file, used);
+  if (!tables) return fail(tables.error());
+  out.tables = std::move(*tables);
   out.ecco = std::move(*ecco);
   return out;
 }

@@ -21,6 +21,7 @@ namespace ecco {
 inline constexpr std::string_view kEccoKey = "ecco";
 inline constexpr std::string_view kReservedPrefix = "ecco.";
 inline constexpr std::string_view kTablePrefix = "ecco.table.";
+inline constexpr std::string_view kCodebookPrefix = "ecco.codebook.";  ///< beside an h4 table
 
 /// What the metadata says of a compressed tensor.
 struct CompressedEntry {
@@ -28,7 +29,7 @@ struct CompressedEntry {
   std::vector<std::uint64_t> shape;  ///< of the source; rank >= 2
   std::string dtype;                 ///< of the source: F16, BF16 or F32
   float tensor_scale = 1.0f;
-  std::string table;  ///< "standard-1" or the name of a table tensor
+  std::string table;  ///< of a standard table or of a table tensor
   std::uint64_t xxh3 = 0;
 };
 
@@ -40,8 +41,8 @@ struct TableEntry {
 struct EccoMetadata {
   std::map<std::string, CompressedEntry> tensors;
   std::map<std::string, std::uint64_t> carried;  ///< checksums
-  std::map<std::string, TableEntry> tables;
-  std::optional<std::uint64_t> header_xxh3;  ///< see header_checksum; not every writer has it
+  std::map<std::string, TableEntry> tables;      ///< centroids and codebooks
+  std::optional<std::uint64_t> header_xxh3;      ///< see header_checksum; not every writer has it
 };
 
 /// A file of which everything but checksums and blocks has been checked.
@@ -51,7 +52,7 @@ struct Container {
   std::map<std::string, PatternTable> tables;  ///< by the names of their tensors
 };
 
-/// Parses the metadata string. Error: corrupt; unsupported for codecs of later versions.
+/// Parses the metadata string. Error: corrupt.
 Result<EccoMetadata> parse_ecco_metadata(std::string_view text);
 
 /// Inverse of parse_ecco_metadata.

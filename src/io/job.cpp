@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "io/job.hpp"
+#include "guarded.hpp"
 
 #include <algorithm>
 

@@ -9,6 +9,7 @@
 
 #include "ecco/decode.hpp"
 #include "ecco/standard_tables.hpp"
+#include "guarded.hpp"
 #include "io/checksum.hpp"
 #include "io/convert.hpp"
 #include "io/model_impl.hpp"
@@ -67,12 +68,16 @@ std::map<std::string, double> table_users(const EccoMetadata& ecco) {
   return values;
 }
 
+std::size_t stored_bytes(const PatternTable& table) {
+  return table.centroids.size() + table.codebooks.size();
+}
+
 void gather_tensors(const Shard& shard, std::vector<ModelTensor>& out) {
   const Container& container = shard.container;
   const auto users =
       container.ecco ? table_users(*container.ecco) : std::map<std::string, double>();
   for (const SafetensorsEntry& entry : container.header.entries) {
-    if (container.tables.contains(entry.name)) continue;
+    if (container.ecco && container.ecco->tables.contains(entry.name)) continue;
     ModelTensor tensor;
     tensor.name = entry.name;
     tensor.dtype = entry.dtype;
@@ -95,7 +100,7 @@ void gather_tensors(const Shard& shard, std::vector<ModelTensor>& out) {
       const auto table = container.tables.find(tensor.table);
       if (table != container.tables.end()) {
         tensor.bits_per_weight +=
-            8.0 * static_cast<double>(table->second.centroids.size()) / users.at(tensor.table);
+            8.0 * static_cast<double>(stored_bytes(table->second)) / users.at(tensor.table);
       }
     }
     out.push_back(std::move(tensor));
@@ -111,6 +116,17 @@ double pooled_bits_per_weight(const std::vector<ModelTensor>& tensors) {
     values += static_cast<double>(tensor.values());
   }
   return values > 0.0 ? bits / values : 0.0;
+}
+
+/// A standard table with the decode tables that h4 takes. Precondition: find_standard_table has
+/// it.
+PatternTableView prepared_standard_table(Codec codec, std::string_view name) {
+  PatternTableView table = *find_standard_table(codec, name);
+  if (codec != Codec::h4) return table;
+  static const h4::CodeTables weights(standard_table(Codec::h4).codebooks);
+  static const h4::CodeTables kv(standard_kv_table().codebooks);
+  table.codes = name == kStandardKvTableName ? &kv : &weights;
+  return table;
 }
 
 Status check_checksums(const Model::Impl& model) {
@@ -169,10 +185,11 @@ const ModelTensor* Model::find(std::string_view name) const noexcept {
 TensorView Model::view(const ModelTensor& tensor) const {
   const auto table = impl_->tables.find(tensor.table);
   // Opening has checked all that parse checks.
-  return *TensorView::parse(
-      *tensor.codec, tensor.rows(), tensor.cols(), tensor.tensor_scale,
-      table == impl_->tables.end() ? standard_table(*tensor.codec) : table->second.view(),
-      tensor.stored);
+  return *TensorView::parse(*tensor.codec, tensor.rows(), tensor.cols(), tensor.tensor_scale,
+                            table == impl_->tables.end()
+                                ? prepared_standard_table(*tensor.codec, tensor.table)
+                                : table->second.view(),
+                            tensor.stored);
 }
 
 bool Model::compressed() const noexcept {

@@ -45,6 +45,11 @@ Result<ModelOutput> ModelOutput::create(const Model& model, const std::string& o
   const bool single = files.kind == ModelKind::file;
   const bool to_index = files.kind == ModelKind::index && is_index_path(out);
   if (Status status = refuse_input(files, out, to_index); !status) return fail(std::move(status));
+  if ((single || to_index) && fs::path(out).filename().empty()) {
+    return fail(StatusCode::invalid_argument,
+                fmt::format("{}: names a directory, but the output of one file is a file",
+                            escape_controls(out)));
+  }
   auto set =
       single || to_index ? OutputSet::file(out, overwrite) : OutputSet::directory(out, overwrite);
   if (!set) return fail(set.error());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ecco/safetensors.hpp"
+#include "guarded.hpp"
 
 #include "io/file_map.hpp"
 #include "io/safetensors_header.hpp"

@@ -116,6 +116,7 @@ Result<std::vector<TensorOutcome>> select_tensors(const Model& model,
     outcome.source_bytes = tensor.stored.size();
     outcome.stored_bytes = tensor.stored.size();
     outcome.included = *included && !*excluded;
+    outcome.excluded = *excluded;
     if (*excluded) {
       outcome.reason = "excluded by --exclude";
     } else if (include->given() && !*included) {

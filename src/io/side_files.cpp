@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kConfigName = "config.json";
+constexpr std::size_t kLongestConfig = 1'000'000;  // keeping keys in order takes quadratic time
 constexpr const char* kQuantizationKey = "quantization_config";
 
 /// Configuration, tokenizer, chat template, custom code and licence; never weights.
@@ -92,6 +93,10 @@ Status copy_side_file(const std::string& path, const std::string& name, ConfigCh
     if (!file) return file.error();
     Status status = file->append(map->bytes());
     return status ? file->close() : status;
+  }
+  if (map->bytes().size() > kLongestConfig) {
+    return {StatusCode::corrupt, fmt::format("{}: {} bytes, more than {}", subject,
+                                             map->bytes().size(), kLongestConfig)};
   }
   const std::string text(map->bytes().begin(), map->bytes().end());
   const auto config = changed_config(text, change);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ecco/fit.hpp"
+#include "ecco/h4_fit.hpp"
 #include "ecco/standard_tables.hpp"
 #include "io/file_map.hpp"
 
@@ -60,19 +61,25 @@ void add_block(const TrainingTensor& tensor, std::uint64_t index, float factor, 
   }
 }
 
-Samples sample(std::span<const TrainingTensor> tensors) {
+std::uint64_t blocks_of(std::span<const TrainingTensor> tensors) {
   std::uint64_t blocks = 0;
+  for (const TrainingTensor& tensor : tensors) blocks += blocks_of(tensor);
+  return blocks;
+}
+
+Samples sample(std::span<const TrainingTensor> tensors, std::uint64_t most) {
+  const std::uint64_t blocks = blocks_of(tensors);
+  const std::uint64_t size = fit_sample_size(blocks, most);
   bool weighted = false;
   for (const TrainingTensor& tensor : tensors) {
-    blocks += blocks_of(tensor);
     weighted |= !tensor.importance.empty() || tensor.cols % kGroup != 0;
   }
   Samples samples;
   std::size_t t = 0;
   std::uint64_t first = 0;  // index of the first block of tensors[t]
   float factor = tensors.empty() ? 0.0f : importance_factor(tensors[0]);
-  for (std::uint64_t i = 0; i < fit_sample_size(blocks); ++i) {
-    const std::uint64_t block = fit_sample_block(i, blocks);
+  for (std::uint64_t i = 0; i < size; ++i) {
+    const std::uint64_t block = fit_sample_block(i, size, blocks);
     while (block - first >= blocks_of(tensors[t])) {
       release_pages(tensors[t].stored);
       first += blocks_of(tensors[t++]);
@@ -84,20 +91,11 @@ Samples sample(std::span<const TrainingTensor> tensors) {
   return samples;
 }
 
-}  // namespace
-
-Result<std::optional<PatternTable>> train_table(std::span<const TrainingTensor> tensors,
-                                                Codec codec, const ParallelFor& parallel) {
-  std::uint64_t blocks = 0;
-  for (const TrainingTensor& tensor : tensors) blocks += blocks_of(tensor);
-  const Samples samples = sample(tensors);
-  const bool all_zero = std::all_of(samples.values.begin(), samples.values.end(),
-                                    [](float value) { return value == 0.0f; });
-  if (all_zero) return std::nullopt;
-
+Result<std::optional<PatternTable>> train_planar(const Samples& samples, Codec codec, int patterns,
+                                                 const ParallelFor& parallel) {
   FitOptions options;
   options.codec = codec;
-  options.patterns = fit_patterns(codec, blocks);
+  options.patterns = patterns;
   options.start = standard_table(codec);
   options.importance = samples.importance;
   auto trained = fit_table(samples.values, options, parallel);
@@ -109,6 +107,45 @@ Result<std::optional<PatternTable>> train_table(std::span<const TrainingTensor> 
   if (!standard_error) return fail(standard_error.error());
   if (*standard_error <= *error) return std::nullopt;
   return std::move(*trained);
+}
+
+/// Patterns of an h4 table: as chosen, or the paper's, or as many as the blocks can pay for.
+int h4_patterns(const TrainingOptions& options, std::uint64_t blocks) {
+  constexpr int kPaperPatterns = 64;
+  if (options.patterns != 0) return options.patterns;
+  return std::min(fit_patterns(Codec::h4, blocks), kPaperPatterns);
+}
+
+Result<std::optional<PatternTable>> train_h4(const Samples& samples, const TrainingOptions& chosen,
+                                             int patterns, const ParallelFor& parallel) {
+  constexpr int kPaperCodebooks = 4;
+  H4FitOptions options;
+  options.patterns = patterns;
+  options.codebooks = chosen.codebooks == 0 ? kPaperCodebooks : chosen.codebooks;
+  if (chosen.mode == H4Mode::faithful) options.rounds = 0;
+  options.importance = samples.importance;
+  auto trained = fit_h4_table(samples.values, options, parallel);
+  if (!trained) return fail(trained.error());
+  return std::move(*trained);
+}
+
+}  // namespace
+
+Result<std::optional<PatternTable>> train_table(std::span<const TrainingTensor> tensors,
+                                                const TrainingOptions& options,
+                                                const ParallelFor& parallel) {
+  const std::uint64_t blocks = blocks_of(tensors);
+  const bool is_h4 = options.codec == Codec::h4;
+  const int patterns = is_h4 ? h4_patterns(options, blocks) : fit_patterns(options.codec, blocks);
+  if (is_h4 && patterns < h4::kMinPatterns) return std::nullopt;
+  const Samples samples =
+      sample(tensors, is_h4 ? kH4FitBlocksPerPattern * static_cast<std::uint64_t>(patterns)
+                            : kFitSampleBlocks);
+  const bool all_zero = std::all_of(samples.values.begin(), samples.values.end(),
+                                    [](float value) { return value == 0.0f; });
+  if (all_zero) return std::nullopt;
+  return is_h4 ? train_h4(samples, options, patterns, parallel)
+               : train_planar(samples, options.codec, patterns, parallel);
 }
 
 }  // namespace ecco

@@ -7,6 +7,7 @@
 
 #include "ecco/block.hpp"
 #include "ecco/model.hpp"
+#include "guarded.hpp"
 #include "io/checksum.hpp"
 #include "io/job.hpp"
 #include "io/model_impl.hpp"
@@ -15,42 +16,53 @@
 namespace ecco {
 namespace {
 
-/// Invalid blocks of a tensor or a part of it.
-struct InvalidBlocks {
-  std::uint64_t count = 0;
+/// What the blocks of a tensor, or of a part of it, are like.
+struct BlockFindings {
+  std::uint64_t invalid = 0;
   std::uint64_t first_row = 0;
   std::uint64_t first_block = 0;  ///< in its row
   const char* reason = "";
+  h4::Statistics h4;  ///< of h4 blocks
 
-  void merge(const InvalidBlocks& later) {
-    const std::uint64_t sum = count + later.count;
-    if (count == 0) *this = later;
-    count = sum;
+  void add_invalid(std::uint64_t row, std::uint64_t block, const char* fault) {
+    if (invalid++ > 0) return;
+    first_row = row;
+    first_block = block;
+    reason = fault;
+  }
+
+  void merge(const BlockFindings& later) {
+    h4::Statistics sum = h4;
+    sum += later.h4;
+    const std::uint64_t count = invalid + later.invalid;
+    if (invalid == 0) *this = later;
+    invalid = count;
+    h4 = sum;
   }
 };
 
-InvalidBlocks check_chunk(const TensorView& tensor, const Chunks& chunks, const Chunk& chunk) {
-  InvalidBlocks out;
+BlockFindings check_chunk(const TensorView& tensor, const Chunks& chunks, const Chunk& chunk) {
+  BlockFindings out;
   const std::uint64_t bytes = block_bytes(tensor.codec());
   const std::uint8_t* block = tensor.blocks().data() + chunks.first_block(chunk) * bytes;
   for (std::uint64_t row = 0; row < chunk.rows; ++row) {
     for (std::uint64_t col = 0; col < chunk.cols; col += kGroup, block += bytes) {
       const auto values = static_cast<int>(std::min<std::uint64_t>(kGroup, chunk.cols - col));
+      if (tensor.codec() == Codec::h4) out.h4.add(block, tensor.table().h4(), values);
       const char* fault = block_fault(tensor, block, values);
-      if (fault == nullptr) continue;
-      out.merge({1, chunk.row + row, (chunk.col + col) / kGroup, fault});
+      if (fault != nullptr) out.add_invalid(chunk.row + row, (chunk.col + col) / kGroup, fault);
     }
   }
   return out;
 }
 
 /// Checks blocks and checksum of a compressed tensor in one pass over its bytes.
-Result<InvalidBlocks> check_blocks(const TensorView& tensor, std::string_view name,
+Result<BlockFindings> check_blocks(const TensorView& tensor, std::string_view name,
                                    Checksum& checksum, Job& job) {
   const Chunks chunks(tensor.rows(), tensor.cols());
   const std::uint64_t unit = block_bytes(tensor.codec());
-  std::vector<InvalidBlocks> parts(Chunks::kWindow);
-  InvalidBlocks invalid;
+  std::vector<BlockFindings> parts(Chunks::kWindow);
+  BlockFindings findings;
   Status status = job.run_windows(
       chunks,
       [&](std::uint64_t index) {
@@ -59,7 +71,7 @@ Result<InvalidBlocks> check_blocks(const TensorView& tensor, std::string_view na
         return job.advance(Chunks::blocks(chunk) * unit, name);
       },
       [&](std::uint64_t begin, std::uint64_t end) -> Status {
-        for (std::uint64_t i = begin; i < end; ++i) invalid.merge(parts[i % Chunks::kWindow]);
+        for (std::uint64_t i = begin; i < end; ++i) findings.merge(parts[i % Chunks::kWindow]);
         const auto bytes =
             bytes_of_chunks(tensor.blocks(), chunks, begin, end, unit,
                             [&](const Chunk& chunk) { return chunks.first_block(chunk); });
@@ -68,7 +80,7 @@ Result<InvalidBlocks> check_blocks(const TensorView& tensor, std::string_view na
         return {};
       });
   if (!status) return fail(std::move(status));
-  return invalid;
+  return findings;
 }
 
 Status hash_bytes(std::span<const std::uint8_t> bytes, std::string_view name, Checksum& checksum,
@@ -85,49 +97,50 @@ Status hash_bytes(std::span<const std::uint8_t> bytes, std::string_view name, Ch
 }
 
 Status verify_record(const Model& model, const ChecksumRecord& record, Job& job,
-                     std::vector<Defect>& defects) {
+                     Verification& out) {
   Checksum checksum;
-  InvalidBlocks invalid;
+  BlockFindings findings;
   const ModelTensor* tensor = model.find(record.tensor);
   if (tensor != nullptr && tensor->codec) {
     auto found = check_blocks(model.view(*tensor), record.tensor, checksum, job);
     if (!found) return found.error();
-    invalid = *found;
+    findings = *found;
+    if (*tensor->codec == Codec::h4) out.h4.emplace(record.tensor, findings.h4);
   } else if (Status status = hash_bytes(record.bytes, record.tensor, checksum, job); !status) {
     return status;
   }
   if (checksum.digest() != record.expected) {
-    defects.push_back(
+    out.defects.push_back(
         {std::string(record.tensor), checksum_mismatch(checksum.digest(), record.expected)});
   }
-  if (invalid.count > 0) {
-    defects.push_back(
+  if (findings.invalid > 0) {
+    out.defects.push_back(
         {std::string(record.tensor),
-         fmt::format("{} invalid blocks of {}; the first is block {} of row {}: {}", invalid.count,
-                     record.bytes.size() / block_bytes(*tensor->codec), invalid.first_block,
-                     invalid.first_row, invalid.reason)});
+         fmt::format("{} invalid blocks of {}; the first is block {} of row {}: {}",
+                     findings.invalid, record.bytes.size() / block_bytes(*tensor->codec),
+                     findings.first_block, findings.first_row, findings.reason)});
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<Defect>> verify_model(const std::string& path, const ParallelFor& parallel,
-                                         const Progress& progress) {
-  return guarded([&]() -> Result<std::vector<Defect>> {
+Result<Verification> verify_model(const std::string& path, const ParallelFor& parallel,
+                                  const Progress& progress) {
+  return guarded([&]() -> Result<Verification> {
     const auto model = Model::open(path);
     if (!model) return fail(model.error());
     const auto records = checksum_records(Model::Impl::of(*model));
     std::uint64_t total_bytes = 0;
     for (const ChecksumRecord& record : records) total_bytes += record.bytes.size();
     Job job(parallel, progress, total_bytes);
-    std::vector<Defect> defects;
+    Verification out;
     for (const ChecksumRecord& record : records) {
-      if (Status status = verify_record(*model, record, job, defects); !status) {
+      if (Status status = verify_record(*model, record, job, out); !status) {
         return fail(std::move(status));
       }
     }
-    return defects;
+    return out;
   });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command line itself, --help, --version, standard output.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "cli/program.hpp"
 #include "ecco/isa.hpp"
@@ -24,7 +25,7 @@ TEST(CommandLine, BadOnesExitWithTwo) {
       {{"compress"}, "see ecco compress --help"},
       {{"compress", "in"}, "-o OUT is required"},
       {{"compress", "in", "-o", "out", "more"}, "more"},
-      {{"compress", "in", "-o", "out", "--codec", "p9"}, "'p9' is not one of p2, p3, p4, p5"},
+      {{"compress", "in", "-o", "out", "--codec", "p9"}, "'p9' is not one of h4, p2, p3, p4, p5"},
       {{"compress", "in", "-o", "out", "--codec", "P4"}, "'P4' is not one of"},
       {{"compress", "in", "-o", "out", "--effort", "worst"}, "fast, default, best"},
       {{"compress", "in", "-o", "out", "--table", "none"}, "standard, tensor, file"},
@@ -34,13 +35,25 @@ TEST(CommandLine, BadOnesExitWithTwo) {
       {{"compress", "in", "-o", "out", "--include", "["}, "--include: '[' is no ECMAScript"},
       {{"compress", "in", "-o", "out", "--exclude", "a{2,1}"}, "--exclude"},
       {{"compress", "in", "-o", "out", "--include", std::string(5000, '(')}, "5000 bytes"},
+      {{"compress", "in", "-o", "out", "--mode", "exact", "--codec", "h4"},
+       "'exact' is not one of rate-aware, faithful"},
+      {{"compress", "in", "-o", "out", "--mode", "faithful"},
+       "--mode: it is an option of --codec h4"},
+      {{"compress", "in", "-o", "out", "--patterns", "32"},
+       "--patterns: it is an option of --codec h4"},
+      {{"compress", "in", "-o", "out", "--codec", "h4", "--patterns", "15"}, "--patterns"},
+      {{"compress", "in", "-o", "out", "--codec", "h4", "--patterns", "257"}, "--patterns"},
+      {{"compress", "in", "-o", "out", "--codec", "h4", "--codebooks", "0"}, "--codebooks"},
+      {{"compress", "in", "-o", "out", "--codec", "h4", "--codebooks", "2", "--table", "standard"},
+       "--codebooks: the standard table has its own; use --table file or tensor"},
       {{"decompress", "in"}, "--output is required"},
       {{"decompress", "in", "-o", "out", "--dtype", "f64"}, "f32, f16, bf16"},
       {{"info"}, "FILE is required"},
       {{"verify"}, "FILE is required"},
       {{"table"}, "CODEC is required"},
-      {{"table", "p6"}, "'p6' is not one of p2, p3, p4, p5"},
-      {{"bench", "--codec", "h4"}, "'h4' is not one of"},
+      {{"table", "p6"}, "'p6' is not one of h4, p2, p3, p4, p5"},
+      {{"table", "p4", "--kv"}, "--kv: it is an option of codec h4"},
+      {{"bench", "--codec", "a8"}, "'a8' is not one of"},
       {{"bench", "a\nb\x1b[31m"}, "a\\x0Ab\\x1B[31m"},
   };
   for (const Case& bad : cases) {
@@ -100,6 +113,25 @@ TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
     expect_error(run_ecco(arguments, {}, Output::full), 1, "standard output");
     expect_error(run_ecco(arguments, {}, Output::closed), 1, "standard output");
   }
+}
+
+TEST(CommandLine, ErrorsThatCannotBeWrittenKeepTheExitCode) {
+  EXPECT_EQ(run_ecco({"info", "/nonexistent"}, {}, Output::errors_closed).exit_code, 1);
+  EXPECT_EQ(run_ecco({"frobnicate"}, {}, Output::errors_closed).exit_code, 2);
+}
+
+TEST(CommandLine, TheLimitOfFileSizesIsAnError) {
+  const TemporaryFolder scratch;
+  write_file(scratch.path("in"), small_model());
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit low{1000, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);  // for this process, too: it writes nothing here
+  const Outcome outcome =
+      run_ecco({"compress", scratch.path("in"), "-o", scratch.path("out"), "--effort", "best"});
+  setrlimit(RLIMIT_FSIZE, &limit);
+  expect_error(outcome, 1, scratch.path("out") + ": cannot write: File too large");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"in"});
 }
 
 TEST(CommandLine, ClosedStandardOutputDoesNotReachTheFile) {

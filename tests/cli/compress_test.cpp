@@ -54,13 +54,27 @@ TEST_F(Compress, SummaryNamesBytesAndNumbers) {
   EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos) << outcome.out;
 }
 
+TEST_F(Compress, H4TrainsATableWhereItsShapeIsGiven) {
+  const Outcome outcome = run_ecco({"compress", in, "-o", out, "--codec", "h4", "--patterns", "16",
+                                    "--codebooks", "2", "--mode", "faithful"});
+  expect_success(outcome);
+  EXPECT_NE(outcome.out.find("h4, faithful, table file"), std::string::npos) << outcome.out;
+  const nlohmann::json info = json_of(run_ecco({"info", out, "--json"}));
+  EXPECT_EQ(tensor_of(info, "w")["table"], "ecco.table.file-00001");
+  const nlohmann::json report =
+      json_of(run_ecco({"compress", in, "--dry-run", "--json", "--codec", "h4"}));
+  EXPECT_EQ(report["mode"], "rate-aware");
+  EXPECT_EQ(report["table"], "standard");
+}
+
 TEST_F(Compress, JsonReport) {
   const nlohmann::json report = json_of(compress({"--json", "--threads", "1"}));
-  EXPECT_EQ(keys_of(report),
-            (std::vector<std::string>{"bits_per_weight", "codec", "dry_run", "effort", "file",
-                                      "output", "ratio", "seconds", "source_bytes", "stored_bytes",
-                                      "table", "tensors", "threads", "values_per_second"}));
+  EXPECT_EQ(keys_of(report), (std::vector<std::string>{
+                                 "bits_per_weight", "codec", "dry_run", "effort", "file", "mode",
+                                 "output", "ratio", "seconds", "source_bytes", "stored_bytes",
+                                 "table", "tensors", "threads", "values_per_second"}));
   EXPECT_EQ(report["codec"], "p4");
+  EXPECT_TRUE(report["mode"].is_null());
   EXPECT_EQ(report["effort"], "best");
   EXPECT_EQ(json_of(run_ecco({"compress", in, "--dry-run", "--json"}))["effort"], "default");
   EXPECT_EQ(report["table"], "standard");
@@ -158,6 +172,9 @@ TEST_F(Compress, IncludedButCarriedIsReportedWithItsNumbers) {
   const Outcome none = compress({"--include", "nothing", "--force"});
   expect_success(none);
   EXPECT_NE(none.out.find("--include 'nothing' names no tensor"), std::string::npos) << none.out;
+  const Outcome typo = compress({"--exclude", "lm_haed", "--force"});
+  expect_success(typo);
+  EXPECT_NE(typo.out.find("--exclude 'lm_haed' names no tensor"), std::string::npos) << typo.out;
 }
 
 TEST_F(Compress, BytesDependOnNothingButTheOptions) {

@@ -52,6 +52,7 @@ Outcome run_ecco(const std::vector<std::string>& arguments,
   const pid_t process = fork();
   if (process == 0) {
     redirect(STDERR_FILENO, err);
+    if (output == Output::errors_closed) close(STDERR_FILENO);
     if (output == Output::closed) {
       close(STDOUT_FILENO);
     } else {

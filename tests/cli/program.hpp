@@ -21,8 +21,8 @@ struct Outcome {
   std::string err;
 };
 
-/// Where the standard output of a run goes.
-enum class Output { captured, full, closed };
+/// Where the standard output of a run goes; in the last case standard error is closed.
+enum class Output { captured, full, closed, errors_closed };
 
 /// Runs `ecco ARGUMENTS...` with the additional environment ("NAME=value").
 Outcome run_ecco(const std::vector<std::string>& arguments,

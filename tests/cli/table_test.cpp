@@ -35,6 +35,28 @@ TEST(Table, JsonIsTheStandardTable) {
   }
 }
 
+TEST(Table, JsonOfH4HasCodebooks) {
+  for (const bool kv : {false, true}) {
+    const nlohmann::json json = json_of(kv ? run_ecco({"table", "h4", "--kv", "--json"})
+                                           : run_ecco({"table", "h4", "--json"}));
+    EXPECT_EQ(keys_of(json),
+              (std::vector<std::string>{"centroids", "codebooks", "codec", "name", "xxh3"}));
+    EXPECT_EQ(json["name"], kv ? "standard-kv-1" : "standard-1");
+    EXPECT_EQ(json["centroids"].size(), kv ? 16u : 64u);
+    const PatternTableView table = kv ? standard_kv_table() : standard_table(Codec::h4);
+    std::vector<std::uint8_t> lengths;
+    for (const auto& codebook : json["codebooks"]) {
+      ASSERT_EQ(codebook.size(), 16u);
+      for (const auto& length : codebook) lengths.push_back(length.get<std::uint8_t>());
+    }
+    EXPECT_EQ(lengths, std::vector<std::uint8_t>(table.codebooks.begin(), table.codebooks.end()));
+    EXPECT_EQ(json["centroids"][1][14], table.pattern(1)[14]);
+  }
+  const Outcome list = run_ecco({"table", "h4"});
+  expect_success(list);
+  EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 1 + 64 + 1 + 4);
+}
+
 TEST(Table, ListHasOnePatternALine) {
   const Outcome outcome = run_ecco({"table", "p3"});
   expect_success(outcome);

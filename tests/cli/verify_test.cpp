@@ -32,11 +32,35 @@ TEST_F(Verify, IntactFile) {
   expect_success(outcome);
   EXPECT_EQ(outcome.out, packed + ": intact, 5 tensors\n");
   const nlohmann::json json = json_of(run_ecco({"verify", packed, "--json"}));
-  EXPECT_EQ(keys_of(json), (std::vector<std::string>{"defects", "file", "intact", "tensors"}));
+  EXPECT_EQ(keys_of(json),
+            (std::vector<std::string>{"clipped_share", "defects", "file", "h4", "intact",
+                                      "mean_code_length", "outlier_share", "tensors"}));
+  EXPECT_TRUE(json["clipped_share"].is_null()) << "no tensor is h4";
+  EXPECT_EQ(json["h4"], nlohmann::json::array());
   EXPECT_EQ(json["intact"], true);
   EXPECT_EQ(json["file"], packed);
   EXPECT_EQ(json["tensors"], 5);
   EXPECT_EQ(json["defects"], nlohmann::json::array());
+}
+
+TEST_F(Verify, CountsWhatH4BlocksHold) {
+  for (const std::string mode : {"rate-aware", "faithful"}) {
+    expect_success(
+        run_ecco({"compress", in, "-o", packed, "--codec", "h4", "--mode", mode, "--force"}));
+    const nlohmann::json json = json_of(run_ecco({"verify", packed, "--json"}));
+    EXPECT_EQ(json["intact"], true);
+    ASSERT_FALSE(json["h4"].empty());
+    EXPECT_EQ(
+        keys_of(json["h4"][0]),
+        (std::vector<std::string>{"clipped_share", "mean_code_length", "name", "outlier_share"}));
+    if (mode == "rate-aware") {
+      EXPECT_EQ(json["clipped_share"], 0.0);
+    }
+    EXPECT_LT(json["clipped_share"], 0.2);
+    EXPECT_LT(json["outlier_share"], 16.0 / 128);
+    EXPECT_GT(json["mean_code_length"], 2.0);
+    EXPECT_LT(json["mean_code_length"], 4.5);
+  }
 }
 
 TEST_F(Verify, AFlippedBitIsFound) {

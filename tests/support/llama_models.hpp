@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -128,6 +129,11 @@ class ReferenceDecoder {
  public:
   using Vector = std::vector<double>;
   using Rows = std::vector<Vector>;
+  using Change = std::function<void(Vector&)>;
+
+  /// Applied to every matrix's input, and to keys and values before they are kept.
+  Change change_input = [](Vector&) {};
+  Change change_cached = [](Vector&) {};
 
   ReferenceDecoder(Model model, nlohmann::json config)
       : model_(std::move(model)), config_(std::move(config)) {}
@@ -165,7 +171,8 @@ class ReferenceDecoder {
     return rows;
   }
 
-  Vector multiply(const std::string& name, const Vector& x) {
+  Vector multiply(const std::string& name, Vector x) {
+    change_input(x);
     Vector& squares = squares_[name];
     squares.resize(x.size());
     for (std::size_t k = 0; k < x.size(); ++k) squares[k] += x[k] * x[k];
@@ -239,8 +246,11 @@ class ReferenceDecoder {
       Vector k = multiply(layer + "self_attn.k_proj.weight", y);
       rotate(q, position);
       rotate(k, position);
+      Vector v = multiply(layer + "self_attn.v_proj.weight", y);
+      change_cached(k);
+      change_cached(v);
       keys_[l].push_back(k);
-      values_[l].push_back(multiply(layer + "self_attn.v_proj.weight", y));
+      values_[l].push_back(v);
       add(multiply(layer + "self_attn.o_proj.weight", attend(q, keys_[l], values_[l])));
       y = normalize(layer + "post_attention_layernorm.weight", x);
       Vector gate = multiply(layer + "mlp.gate_proj.weight", y);

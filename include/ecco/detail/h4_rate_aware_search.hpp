@@ -25,6 +25,7 @@ inline const Fields& RateAwareEncoder::choose(const float* values, const float* 
     climb_scales(outliers);
     failures = best_[0].error < before ? 0 : failures + 1;
   }
+  if (best_[0].error > kPoor * energy()) widen_scales();
   double least = std::numeric_limits<double>::max();
   Fields trial;
   for (int i = 0; i < width_.finished; ++i) {
@@ -96,6 +97,27 @@ inline void RateAwareEncoder::climb_scales(int outliers) {
       if (width_.climb && error >= last) break;
       last = error;
     }
+  }
+}
+
+/// Weighted sum of squares of the group.
+inline double RateAwareEncoder::energy() const {
+  double sum = 0.0;
+  for (int e = 0; e < group_.count; ++e) {
+    const auto value = static_cast<double>(group_.values[e]);
+    sum = std::fma(group_.weight[static_cast<std::size_t>(e)] * value, value, sum);
+  }
+  return sum;
+}
+
+/// For groups unlike those that patterns are made for, such as constant ones: much larger scales
+/// move the values to where the codes are short.
+inline void RateAwareEncoder::widen_scales() {
+  const float extreme = group_.values[group_.by_magnitude[0]];
+  const int base = to_fp8_e4m3(magnitude(extreme) / tensor_scale_).bits & 0x7f;
+  for (int up = 1; up <= kWidestScale; ++up) {
+    try_placement(0, base + up, false);
+    try_placement(0, base + up, true);
   }
 }
 

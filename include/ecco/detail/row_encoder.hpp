@@ -3,53 +3,27 @@
 // column weights, pads, and hands each block to the search.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "ecco/codec.hpp"
 #include "ecco/detail/block_search.hpp"
 #include "ecco/rate_distortion.hpp"
-#include "ecco/status.hpp"
-#include "ecco/tensor.hpp"
 
 namespace ecco::rd {
-
-/// Error: invalid_argument, unless `largest_value` is positive.
-inline Status check_largest_value(float largest_value) {
-  if (largest_value > 0.0f) return {};
-  return {StatusCode::invalid_argument,
-          "largest_value is " + std::to_string(largest_value) + ", not positive"};
-}
 
 /// The column blocks of a matrix with everything that does not depend on the values.
 class ColumnBlocks {
  public:
-  /// Errors: invalid_argument (importance, scale).
-  Status prepare(std::size_t cols, std::span<const float> importance, float tensor_scale) {
-    cols_ = cols;
-    tensor_scale_ = tensor_scale;
-    if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
-      return {StatusCode::invalid_argument,
-              "tensor_scale " + std::to_string(tensor_scale) + " is not in (0, 1e34]"};
-    }
-    if (!importance.empty() && importance.size() != cols) {
-      return {StatusCode::invalid_argument, std::to_string(importance.size()) +
-                                                " importances for " + std::to_string(cols) +
-                                                " columns"};
-    }
-    for (std::size_t k = 0; k < importance.size(); ++k) {
-      if (!(importance[k] >= 0.0f && importance[k] <= 3.4028234663852886e38f)) {
-        return {StatusCode::invalid_argument, "the importance of column " + std::to_string(k) +
-                                                  " is " + std::to_string(importance[k]) +
-                                                  ", not finite and >= 0"};
-      }
-    }
-    weights_.clear();
+  /// Preconditions: check_importance and check_scales of encode_arguments.hpp pass. Throws
+  /// std::bad_alloc only.
+  ColumnBlocks(std::size_t cols, std::span<const float> importance, float tensor_scale)
+      : cols_(cols), tensor_scale_(tensor_scale) {
     if (!importance.empty()) {
       for (std::size_t at = 0; at < cols; at += kGroup) {
         weights_.push_back(make_block_weights(importance.data() + at, elements(at / kGroup)));
@@ -57,7 +31,6 @@ class ColumnBlocks {
     } else if (cols % kGroup != 0) {
       weights_.push_back(make_block_weights(nullptr, static_cast<int>(cols % kGroup)));
     }
-    return {};
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return blocks_per_row(cols_); }
@@ -88,8 +61,8 @@ class ColumnBlocks {
   }
 
  private:
-  std::size_t cols_ = 0;
-  float tensor_scale_ = 1.0f;
+  std::size_t cols_;
+  float tensor_scale_;
   std::vector<BlockWeights> weights_;
 };
 
