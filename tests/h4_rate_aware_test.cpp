@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -246,28 +247,94 @@ TEST(H4RateAware, NoValueExceedsTheLargestAllowed) {
   }
 }
 
-TEST(H4RateAware, EveryScoringPathGivesTheSameCosts) {
-  const RateTables tables(standard());
-  const H4EncodeKernels kernels = active_h4_encode_kernels().value();
-  std::mt19937 random(7);
-  std::vector<Cost> want(static_cast<std::size_t>(tables.pairs()));
-  std::vector<Cost> got = want;
-  const auto sums = std::make_unique<PlainSums>();
-  for (int trial = 0; trial < 50; ++trial) {
-    std::int32_t sum = 0;
-    for (std::size_t i = kBins; i-- > 0;) {
-      if (random() % 20 == 0 && (sum & 255) < kGroup) {
-        sum += 256 * (kLowestPlace + static_cast<int>(i)) + 1;
-      }
-      (*sums)[i] = sum;
+// Sums over the values at or above each bin, from random values at their places.
+template <typename Sums, typename Sum>
+void random_sums(std::mt19937& random, Sums& sums, Sum sum_of) {
+  typename Sums::value_type sum{};
+  int count = 0;
+  for (std::size_t i = kBins; i-- > 0;) {
+    if (random() % 20 == 0 && count < kGroup) {
+      sum += sum_of(kLowestPlace + static_cast<int>(i), static_cast<int>(random() % 65));
+      ++count;
     }
-    for (int rung = 0; rung < kRungs; rung += 5) {
-      score_pairs(tables, *sums, rung, want.data());
-      kernels.score(tables, *sums, rung, got.data());
-      for (std::size_t i = 0; i < want.size(); ++i) {
-        ASSERT_EQ(got[i].error, want[i].error);
-        ASSERT_EQ(got[i].bits, want[i].bits);
+    sums[i] = sum;
+  }
+}
+
+void expect_same(const Cost& got, const Cost& want) {
+  EXPECT_EQ(got.error, want.error);
+  EXPECT_EQ(got.bits, want.bits);
+}
+
+TEST(H4RateAware, EveryPathScoresPairsAlike) {
+  std::mt19937 random(7);
+  const H4Table odd = test::random_h4_table(random, 16, 3);
+  const SearchKernels kernels = active_h4_encode_kernels().value().search;
+  const auto plain = std::make_unique<PlainSums>();
+  const auto weighted = std::make_unique<WeightedSums>();
+  for (const TableView& table : {standard(), odd.view()}) {
+    const RateTables tables(table);
+    std::vector<Cost> want(static_cast<std::size_t>(tables.pairs()));
+    std::vector<Cost> got = want;
+    for (int trial = 0; trial < 20; ++trial) {
+      random_sums(random, *plain, [](int place, int) { return std::int32_t{256 * place + 1}; });
+      random_sums(random, *weighted, [](int place, int weight) {
+        return WeightedSum{weight * place, 1, weight};
+      });
+      for (int rung = 0; rung < kRungs; rung += 5) {
+        score_pairs(tables, *plain, rung, want.data());
+        kernels.score(tables, *plain, rung, got.data());
+        for (std::size_t i = 0; i < want.size(); ++i) {
+          expect_same(got[i], want[i]);
+          expect_same(kernels.evaluate(tables, *plain, static_cast<int>(i), rung), want[i]);
+        }
+        score_pairs(tables, *weighted, rung, want.data());
+        kernels.score_weighted(tables, *weighted, rung, got.data());
+        for (std::size_t i = 0; i < want.size(); ++i) expect_same(got[i], want[i]);
       }
+    }
+  }
+}
+
+TEST(H4RateAware, EveryPathPlacesValuesAlike) {
+  const SearchKernels kernels = active_h4_encode_kernels().value().search;
+  std::vector<float> x = normal_values(kGroup, 22);
+  x[3] = 0.0f;
+  x[4] = -kLargest;
+  x[5] = 1e-40f;
+  for (std::size_t i = 16; i < 64; ++i) x[i] = static_cast<float>(i) * 0x1p-11f;  // ties
+  for (const float m : {1.0f, -1.0f, 0.3f, -2.7f, 1e-42f, 3e38f}) {
+    for (const int count : {1, 15, 16, 44, kGroup}) {
+      std::array<std::int16_t, kGroup> want{};
+      std::array<std::int16_t, kGroup> got{};
+      place_values(x.data(), count, m, want.data());
+      kernels.place(x.data(), count, m, got.data());
+      EXPECT_EQ(got, want) << m;
+    }
+  }
+}
+
+TEST(H4RateAware, EveryPathAssignsSymbolsAlike) {
+  std::mt19937 random(8);
+  const SearchKernels kernels = active_h4_encode_kernels().value().search;
+  const RateTables tables(standard());
+  std::array<std::int16_t, kGroup> places{};
+  std::array<std::uint16_t, kGroup> weights{};
+  std::array<std::uint8_t, kGroup> rungs{};
+  for (int trial = 0; trial < 200; ++trial) {
+    for (std::size_t e = 0; e < kGroup; ++e) {
+      places[e] = static_cast<std::int16_t>(static_cast<int>(random() % 4095) - 2047);
+      weights[e] = static_cast<std::uint16_t>(trial == 0 ? 8192 : random() % 200);
+      rungs[e] = static_cast<std::uint8_t>(random() % kRungs);
+    }
+    const int pair = static_cast<int>(random()) & (tables.pairs() - 1);
+    for (const int count : {44, kGroup}) {
+      const Elements elements{count, places.data(), weights.data(), rungs.data()};
+      std::array<std::uint8_t, kGroup> want{};
+      std::array<std::uint8_t, kGroup> got{};
+      const Cost cost = assign_symbols(tables, pair, elements, want.data());
+      expect_same(kernels.assign(tables, pair, elements, got.data()), cost);
+      EXPECT_EQ(got, want);
     }
   }
 }

@@ -19,19 +19,11 @@
 #include <utility>
 #include <vector>
 
+#include "ecco/detail/h4_search_kernels.hpp"
 #include "ecco/h4_encode.hpp"
 #include "ecco/h4_rate_tables.hpp"
 
 namespace ecco::h4 {
-
-/// Costs of all pairs at one rung, in the order of their indices: the inner loop of the search.
-using ScorePairs = void (*)(const RateTables& tables, const PlainSums& sums, int rung, Cost* out);
-
-inline void score_pairs(const RateTables& tables, const PlainSums& sums, int rung, Cost* out) {
-  for (int pair = 0; pair < tables.pairs(); ++pair) {
-    out[pair] = evaluate(tables, sums, pair, rung);
-  }
-}
 
 /// How wide the search is.
 struct SearchWidth {
@@ -52,18 +44,6 @@ inline constexpr SearchWidth kBestSearch = {8, 5, 1, 0, 6, true, false};
 namespace detail {
 
 inline constexpr int kMeanWeight = 64;  ///< of integer importances within a block
-inline constexpr int kMaxPlace = 2047;  ///< 256 steps of a centroid: beyond twice the scale
-
-/// value / m in places, to nearest, within +-kMaxPlace. Exact products only: safe from fusing.
-inline std::int16_t place_of(float value, float m) noexcept {
-  const float limit = static_cast<float>(kMaxPlace) / (128 * kPlaces);
-  const float quotient = std::clamp(value / m, -limit, limit);
-  const float scaled = quotient * static_cast<float>(128 * kPlaces);
-  return static_cast<std::int16_t>((scaled + 0x1.8p23f) - 0x1.8p23f);
-}
-
-/// Bin of a place: values beyond the bins count in the outermost one.
-inline int bin_of(int place) noexcept { return std::clamp(place - kLowestPlace, 0, kBins - 1); }
 
 /// Greatest FP8 code whose value, times tensor_scale, is finite and within `largest_value` up to
 /// the rounding of tensor_scale; at least 1.
@@ -105,7 +85,7 @@ struct Group {
   std::array<std::uint16_t, kGroup> weight{};       // mean 64; all 1 when not weighted
   std::array<std::int8_t, kGroup> rung_shift{};     // element's lambda is lambda / weight
   std::array<std::uint8_t, kGroup> ascending{};     // elements by value
-  std::array<std::uint8_t, kGroup> by_magnitude{};  // largest first
+  std::array<std::uint8_t, kGroup> by_magnitude{};  // largest first: from both ends of ascending
 };
 
 /// Outliers, scale and sign: what fixes the places of the values.
@@ -115,9 +95,14 @@ struct Placement {
   float m = 0.0f;
   double squared_place = 0.0;    // m^2, proportional to a squared place
   std::int64_t fixed_error = 0;  // sum of weight * place^2, and the outliers' errors
+  int first = 0;                 // of group.ascending: the outliers lie before and
+  int end = 0;                   // from here on
   std::array<std::int16_t, kGroup> place{};
-  std::array<bool, kGroup> is_outlier{};
+  std::array<std::uint16_t, kGroup> weight{};  // 0 for outliers
 };
+
+/// A symbol for each element.
+using Symbols = std::array<std::uint8_t, kGroup>;
 
 /// A choice, with the squared error that it is expected to have in units of the values.
 struct Candidate {
@@ -143,10 +128,10 @@ class RateAwareEncoder {
 
   /// Precondition: !tables.always_clips(). Keeps a reference to `tables`. Throws std::bad_alloc.
   RateAwareEncoder(const RateTables& tables, const SearchWidth& width,
-                   ScorePairs score = score_pairs)
+                   const SearchKernels& kernels = {})
       : tables_(tables),
         width_(width),
-        score_(score),
+        kernels_(kernels),
         costs_(static_cast<std::size_t>(tables.pairs())),
         rooms_(static_cast<std::size_t>(tables.codebooks())),
         plain_(std::make_unique<PlainSums>()),
@@ -181,11 +166,11 @@ class RateAwareEncoder {
   bool place(int outliers, fp8_e4m3 scale);
   fp8_e4m3 outlier_code(int e) const;
   std::int64_t outlier_error(int e) const;
-  void sum_up();
-  template <typename Sums, typename Add>
-  void fill(Sums& sums, Add add);
+  template <typename Sums, typename Sum>
+  void fill(Sums& sums, Sum sum_of) const;
   void measure_rooms();
   int start_rung() const;
+  std::int64_t limit() const;
   int shortlist(int rung);
   std::int64_t room(int pair) const;
   std::int64_t lambda_of(int rung) const;
@@ -193,14 +178,13 @@ class RateAwareEncoder {
   Cost cost_of(int pair, int rung) const;
   double fit_pair(int pair, Cost cost, int rung);
   void keep(const detail::Candidate& candidate);
-  std::uint8_t symbol_of(int pair, int rung, std::size_t e) const;
-  Cost assign(int pair, int rung, std::uint8_t* symbols) const;
+  Cost assign(int pair, int rung, detail::Symbols& symbols) const;
   double finish(const detail::Candidate& candidate, Fields& out);
   std::int64_t fill_slots(Fields& fields) const;
 
   const RateTables& tables_;
   SearchWidth width_;
-  ScorePairs score_;
+  SearchKernels kernels_;
   std::vector<Cost> costs_;
   std::vector<std::int64_t> rooms_;  // per codebook, bits that the codes of values may take
   std::array<std::pair<std::int64_t, int>, kMostFitted + 1> lowest_{};  // bounds and their pairs

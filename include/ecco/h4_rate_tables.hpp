@@ -116,16 +116,16 @@ class RateTables {
   RateTables(std::span<const std::int16_t> centroids, std::span<const std::uint8_t> codebooks)
       : patterns_(centroids.size() / kCentroids),
         codebooks_(codebooks.size() / huffman::kSymbols) {
-    thresholds_.reserve(patterns_.size() * codebooks_.size() * kRungs);
+    thresholds_.resize(patterns_.size() * codebooks_.size() * kRungs);
     for (std::size_t h = 0; h < codebooks_.size(); ++h) {
       prepare(codebooks.data() + h * huffman::kSymbols, codebooks_[h]);
     }
     for (std::size_t p = 0; p < patterns_.size(); ++p) {
       prepare(centroids.data() + p * kCentroids, patterns_[p]);
       for (std::size_t h = 0; h < codebooks_.size(); ++h) {
-        for (const std::int64_t lambda : kLadder) {
-          thresholds_.push_back(make_thresholds(patterns_[p].centroid.data(),
-                                                codebooks.data() + h * huffman::kSymbols, lambda));
+        for (std::size_t r = 0; r < kLadder.size(); ++r) {
+          thresholds_[(r * patterns_.size() + p) * codebooks_.size() + h] = make_thresholds(
+              patterns_[p].centroid.data(), codebooks.data() + h * huffman::kSymbols, kLadder[r]);
         }
       }
     }
@@ -146,7 +146,7 @@ class RateTables {
     return codebooks_[static_cast<std::size_t>(h)];
   }
   [[nodiscard]] const Thresholds& thresholds(int pair, int rung) const noexcept {
-    return thresholds_[static_cast<std::size_t>(pair * kRungs + rung)];
+    return thresholds_[static_cast<std::size_t>(rung * pairs() + pair)];
   }
   [[nodiscard]] int header_bits() const noexcept {
     return index_bits(codebooks()) + index_bits(patterns()) + 8;
@@ -192,20 +192,37 @@ class RateTables {
 
   std::vector<PatternSteps> patterns_;
   std::vector<CodebookSteps> codebooks_;
-  std::vector<Thresholds> thresholds_;
+  std::vector<Thresholds> thresholds_;  // rung by rung: a search reads all pairs of one
 };
+
+/// Entries behind those of the bins, so that sums may be written in whole steps.
+inline constexpr int kSumsOverrun = 32;
 
 /// For each bin, the values at or above it: their number in bits 0..7, the sum of their places
-/// above. Entry kBins is 0.
-using PlainSums = std::array<std::int32_t, kBins + 1>;
+/// above. Entry kBins is 0; those behind it mean nothing.
+using PlainSums = std::array<std::int32_t, kBins + 1 + kSumsOverrun>;
 
 /// The same with integer weights.
-struct WeightedSum {
+struct alignas(16) WeightedSum {
   std::int32_t places = 0;  ///< sum of weight * place
-  std::int32_t weight = 0;
   std::int32_t count = 0;
+  std::int32_t weight = 0;
+  std::int32_t unused = 0;
+
+  WeightedSum& operator+=(const WeightedSum& other) noexcept {
+    places += other.places;
+    count += other.count;
+    weight += other.weight;
+    return *this;
+  }
+  WeightedSum& operator-=(const WeightedSum& other) noexcept {
+    places -= other.places;
+    count -= other.count;
+    weight -= other.weight;
+    return *this;
+  }
 };
-using WeightedSums = std::array<WeightedSum, kBins + 1>;
+using WeightedSums = std::array<WeightedSum, kBins + 1 + kSumsOverrun>;
 
 /// Cost of giving every value the symbol that the thresholds of a rung give it. Complexity: O(16),
 /// however many values. The error's terms may wrap; the sum does not (below 2^31).
@@ -240,6 +257,17 @@ inline Cost evaluate(const RateTables& tables, const WeightedSums& sums, int pai
     cost.bits += std::int64_t{codebook.length_step[k]} * sum.count;
   }
   return cost;
+}
+
+inline void score_pairs(const RateTables& tables, const PlainSums& sums, int rung, Cost* out) {
+  for (int pair = 0; pair < tables.pairs(); ++pair) {
+    out[pair] = evaluate(tables, sums, pair, rung);
+  }
+}
+inline void score_pairs(const RateTables& tables, const WeightedSums& sums, int rung, Cost* out) {
+  for (int pair = 0; pair < tables.pairs(); ++pair) {
+    out[pair] = evaluate(tables, sums, pair, rung);
+  }
 }
 
 }  // namespace ecco::h4

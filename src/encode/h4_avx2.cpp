@@ -34,6 +34,29 @@ inline float horizontal_max(__m256 x) noexcept {
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
+// ---- Rate-aware search ----
+
+void place_values_avx2(const float* values, int count, float m, std::int16_t* places) {
+  const float most = static_cast<float>(h4::detail::kMaxPlace) / (128 * h4::kPlaces);
+  const __m256 limit = _mm256_set1_ps(most);
+  const auto place = [&](int e) {
+    const __m256 quotient = _mm256_div_ps(_mm256_loadu_ps(values + e), _mm256_set1_ps(m));
+    const __m256 bounded = _mm256_max_ps(_mm256_min_ps(quotient, limit), negated(limit));
+    return _mm256_cvtps_epi32(_mm256_mul_ps(bounded, _mm256_set1_ps(128 * h4::kPlaces)));
+  };
+  int e = 0;
+  for (; e + 16 <= count; e += 16) {
+    const __m256i mixed = _mm256_packs_epi32(place(e), place(e + 8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + e),
+                        _mm256_permute4x64_epi64(mixed, 0xd8));
+  }
+  for (; e < count; ++e) places[e] = h4::detail::place_of(values[e], m);
+}
+
+inline __m256i load_words(const std::int32_t* from) noexcept {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+
 // Error and bits of one pair in eight lanes each.
 struct PairSums {
   __m256i error;
@@ -44,39 +67,180 @@ inline PairSums sum_pair(const h4::PlainSums& sums, const h4::PatternSteps& patt
                          const h4::CodebookSteps& codebook, const h4::Thresholds& bins) noexcept {
   PairSums out{_mm256_setzero_si256(), _mm256_setzero_si256()};
   for (std::size_t half = 0; half < 16; half += 8) {
-    const auto load = [&](const std::int32_t* from) {
-      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + half));
-    };
-    const __m256i at = _mm256_cvtepi16_epi32(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(bins.data() + half)));
-    const __m256i sum = _mm256_i32gather_epi32(sums.data(), at, 4);
+    const auto at = [&](std::size_t k) { return sums[static_cast<std::size_t>(bins[half + k])]; };
+    const __m256i sum = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
     const __m256i count = _mm256_and_si256(sum, _mm256_set1_epi32(255));
     const __m256i places = _mm256_srai_epi32(sum, 8);
-    out.error = _mm256_add_epi32(
-        out.error, _mm256_add_epi32(_mm256_mullo_epi32(load(pattern.square_step.data()), count),
-                                    _mm256_mullo_epi32(load(pattern.minus_twice.data()), places)));
+    const __m256i squares = load_words(pattern.square_step.data() + half);
+    const __m256i twice = load_words(pattern.minus_twice.data() + half);
+    out.error = _mm256_add_epi32(out.error, _mm256_add_epi32(_mm256_mullo_epi32(squares, count),
+                                                             _mm256_mullo_epi32(twice, places)));
     // Both factors fit 16 bits, so one product of pairs is their product.
-    out.bits =
-        _mm256_add_epi32(out.bits, _mm256_madd_epi16(load(codebook.length_step.data()), count));
+    const __m256i lengths = load_words(codebook.length_step.data() + half);
+    out.bits = _mm256_add_epi32(out.bits, _mm256_madd_epi16(lengths, count));
   }
   return out;
+}
+
+// The error and the bits as two 64-bit integers.
+inline __m128i add_lanes(const PairSums& cost) noexcept {
+  const __m256i two = _mm256_hadd_epi32(cost.error, cost.bits);  // e e b b, per 128 bits
+  const __m256i one = _mm256_hadd_epi32(two, two);               // e b e b
+  const __m128i both =
+      _mm_add_epi32(_mm256_castsi256_si128(one), _mm256_extracti128_si256(one, 1));
+  return _mm_cvtepi32_epi64(both);
 }
 
 void score_pairs_avx2(const h4::RateTables& tables, const h4::PlainSums& sums, int rung,
                       h4::Cost* out) {
   const int codebooks = tables.codebooks();
-  int pair = 0;
+  const h4::Thresholds* bins = &tables.thresholds(0, rung);
   for (int p = 0; p < tables.patterns(); ++p) {
-    for (int h = 0; h < codebooks; ++h, ++pair) {
-      const PairSums cost =
-          sum_pair(sums, tables.pattern(p), tables.codebook(h), tables.thresholds(pair, rung));
-      const __m256i two = _mm256_hadd_epi32(cost.error, cost.bits);  // e e b b, per 128 bits
-      const __m256i one = _mm256_hadd_epi32(two, two);               // e b e b
-      const __m128i both =
-          _mm_add_epi32(_mm256_castsi256_si128(one), _mm256_extracti128_si256(one, 1));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + pair), _mm_cvtepi32_epi64(both));
+    for (int h = 0; h < codebooks; ++h, ++bins, ++out) {
+      const PairSums cost = sum_pair(sums, tables.pattern(p), tables.codebook(h), *bins);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), add_lanes(cost));
     }
   }
+}
+
+h4::Cost evaluate_avx2(const h4::RateTables& tables, const h4::PlainSums& sums, int pair,
+                       int rung) {
+  const int codebooks = tables.codebooks();
+  const PairSums cost = sum_pair(sums, tables.pattern(pair / codebooks),
+                                 tables.codebook(pair % codebooks), tables.thresholds(pair, rung));
+  h4::Cost out;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&out), add_lanes(cost));
+  return out;
+}
+
+// Factors of the sums at each threshold: {places, count, weight, unused} as WeightedSum has them.
+struct alignas(32) WeightedSteps {
+  std::int32_t error[huffman::kSymbols][4];
+  explicit WeightedSteps(const h4::PatternSteps& pattern) noexcept {
+    for (std::size_t k = 0; k < huffman::kSymbols; ++k) {
+      error[k][0] = pattern.minus_twice[k];
+      error[k][1] = 0;
+      error[k][2] = pattern.square_step[k];
+      error[k][3] = 0;
+    }
+  }
+};
+
+// Two thresholds at a time: products of places and weights in the even lanes, and the counts,
+// whose products fit 32 bits, in lane 1.
+inline h4::Cost weighted_cost(const h4::WeightedSums& sums, const WeightedSteps& steps,
+                              const std::int32_t (&lengths)[huffman::kSymbols][4],
+                              const h4::Thresholds& bins) noexcept {
+  __m256i error = _mm256_setzero_si256();
+  __m256i bits = _mm256_setzero_si256();
+  const auto sum_at = [&](std::size_t k) {
+    return reinterpret_cast<const __m128i*>(&sums[static_cast<std::size_t>(bins[k])]);
+  };
+  for (std::size_t k = 0; k < huffman::kSymbols; k += 2) {
+    const __m256i sum = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_load_si128(sum_at(k))),
+                                                _mm_load_si128(sum_at(k + 1)), 1);
+    error = _mm256_add_epi64(error, _mm256_mul_epi32(sum, load_words(steps.error[k])));
+    bits = _mm256_add_epi32(bits, _mm256_madd_epi16(sum, load_words(lengths[k])));
+  }
+  const __m128i errors =
+      _mm_add_epi64(_mm256_castsi256_si128(error), _mm256_extracti128_si256(error, 1));
+  const __m128i lengths_sum =
+      _mm_add_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+  return {_mm_cvtsi128_si64(errors) + _mm_extract_epi64(errors, 1),
+          _mm_extract_epi32(lengths_sum, 1)};
+}
+
+void score_weighted_avx2(const h4::RateTables& tables, const h4::WeightedSums& sums, int rung,
+                         h4::Cost* out) {
+  const int codebooks = tables.codebooks();
+  alignas(32) std::int32_t lengths[h4::kMaxCodebooks][huffman::kSymbols][4] = {};
+  for (int h = 0; h < codebooks; ++h) {
+    for (std::size_t k = 0; k < huffman::kSymbols; ++k) {
+      lengths[h][k][1] = tables.codebook(h).length_step[k];
+    }
+  }
+  const h4::Thresholds* bins = &tables.thresholds(0, rung);
+  for (int p = 0; p < tables.patterns(); ++p) {
+    const WeightedSteps steps(tables.pattern(p));
+    for (int h = 0; h < codebooks; ++h) *out++ = weighted_cost(sums, steps, lengths[h], *bins++);
+  }
+}
+
+// Symbol by number of thresholds above the value's bin; the last entry, 0, never is.
+inline std::uint8_t count_thresholds(const h4::Thresholds& bins, int place) noexcept {
+  const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bins.data()));
+  const auto bin = static_cast<short>(h4::detail::bin_of(place));
+  const __m256i above = _mm256_cmpgt_epi16(all, _mm256_set1_epi16(bin));
+  const auto mask = static_cast<unsigned>(_mm256_movemask_epi8(above));
+  return static_cast<std::uint8_t>(huffman::kSymbols - 1 - std::popcount(mask) / 2);
+}
+
+// Sixteen of 16 bits by symbol, of sixteen symbols.
+struct WordTable {
+  __m256i low;
+  __m256i high;
+
+  explicit WordTable(const std::int16_t* words) noexcept {
+    const __m256i bytes = _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15, 0,
+                                           2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    const __m256i split =
+        _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)), bytes);
+    low = _mm256_permute4x64_epi64(split, 0x88);
+    high = _mm256_permute4x64_epi64(split, 0xdd);
+  }
+  [[nodiscard]] __m256i operator[](__m128i symbols) const noexcept {
+    const __m256i wide = _mm256_cvtepu8_epi16(symbols);
+    // The high bytes of `wide` are 0: the table's first entry comes with them and is masked off.
+    const __m256i lows = _mm256_and_si256(_mm256_shuffle_epi8(low, wide), _mm256_set1_epi16(0xff));
+    return _mm256_or_si256(lows, _mm256_slli_epi16(_mm256_shuffle_epi8(high, wide), 8));
+  }
+};
+
+// weight * c * (c - 2 place) of sixteen elements, added to four sums of 64 bits.
+inline __m256i add_errors(__m256i sum, __m256i c, const std::int16_t* places,
+                          const std::uint16_t* weights) noexcept {
+  const __m256i place = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(places));
+  const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
+  const __m256i factor = _mm256_sub_epi16(c, _mm256_add_epi16(place, place));
+  const __m256i low = _mm256_mullo_epi16(c, factor);
+  const __m256i high = _mm256_mulhi_epi16(c, factor);
+  const __m256i zero = _mm256_setzero_si256();
+  const auto add = [&](__m256i products, __m256i wide) {
+    const __m256i even = _mm256_mul_epi32(products, wide);
+    const __m256i odd =
+        _mm256_mul_epi32(_mm256_srli_epi64(products, 32), _mm256_srli_epi64(wide, 32));
+    sum = _mm256_add_epi64(sum, _mm256_add_epi64(even, odd));
+  };
+  add(_mm256_unpacklo_epi16(low, high), _mm256_unpacklo_epi16(weight, zero));
+  add(_mm256_unpackhi_epi16(low, high), _mm256_unpackhi_epi16(weight, zero));
+  return sum;
+}
+
+h4::Cost assign_symbols_avx2(const h4::RateTables& tables, int pair, const h4::Elements& elements,
+                             std::uint8_t* symbols) {
+  if (elements.count != kGroup) return h4::assign_symbols(tables, pair, elements, symbols);
+  for (int e = 0; e < kGroup; ++e) {
+    symbols[e] = count_thresholds(tables.thresholds(pair, elements.rungs[e]), elements.places[e]);
+  }
+  const h4::CodebookSteps& codebook = tables.codebook(pair % tables.codebooks());
+  alignas(32) std::int16_t lengths[huffman::kSymbols];
+  std::copy(codebook.length.begin(), codebook.length.end(), lengths);
+  const WordTable centroid(tables.pattern(pair / tables.codebooks()).centroid.data());
+  const WordTable length(lengths);
+  __m256i error = _mm256_setzero_si256();
+  __m256i bits = _mm256_setzero_si256();
+  for (int e = 0; e < kGroup; e += 16) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(symbols + e));
+    error = add_errors(error, centroid[sixteen], elements.places + e, elements.weights + e);
+    bits = _mm256_add_epi16(bits, length[sixteen]);
+  }
+  alignas(32) std::int64_t errors[4];
+  alignas(32) std::int16_t lengths_sum[16];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(errors), error);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lengths_sum), bits);
+  h4::Cost cost{errors[0] + errors[1] + errors[2] + errors[3], 0};
+  for (const std::int16_t sum : lengths_sum) cost.bits += sum;
+  return cost;
 }
 
 // ---- KV mode ----
@@ -376,7 +540,10 @@ void encode_a8_avx2(const float* values, std::size_t blocks, float tensor_scale,
 }  // namespace
 
 H4EncodeKernels avx2_h4_encode_kernels() noexcept {
-  return {score_pairs_avx2, encode_kv_avx2, encode_a8_avx2};
+  return {{place_values_avx2, score_pairs_avx2, score_weighted_avx2, evaluate_avx2,
+           assign_symbols_avx2},
+          encode_kv_avx2,
+          encode_a8_avx2};
 }
 
 }  // namespace ecco

@@ -35,7 +35,7 @@ void H4Encoder::encode(MatrixView<const float> rows, std::span<const float> impo
   const h4::RowOptions options = {importance.empty() ? nullptr : importance.data(), tensor_scale,
                                   largest_value};
   h4::RowEncoder encoder = tables_
-                               ? h4::RowEncoder(table, options, *tables_, width_, kernels_.score)
+                               ? h4::RowEncoder(table, options, *tables_, width_, kernels_.search)
                                : h4::RowEncoder(table, options);
   const std::size_t row_bytes = blocks_per_row(rows.cols) * block_bytes(Codec::h4);
   for (std::size_t r = 0; r < rows.rows; ++r) {

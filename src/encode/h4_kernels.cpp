@@ -69,7 +69,7 @@ KvTables::KvTables(const h4::TableView& table)
 }
 
 H4EncodeKernels scalar_h4_encode_kernels() noexcept {
-  return {h4::score_pairs, encode_kv_scalar, encode_a8_scalar};
+  return {h4::SearchKernels{}, encode_kv_scalar, encode_a8_scalar};
 }
 
 Result<H4EncodeKernels> active_h4_encode_kernels() noexcept {

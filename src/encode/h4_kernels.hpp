@@ -41,7 +41,7 @@ struct KvTables {
 };
 
 struct H4EncodeKernels {
-  h4::ScorePairs score = h4::score_pairs;
+  h4::SearchKernels search;
   /// One group of 1..128 values, as h4::encode_kv.
   void (*encode_kv)(const KvTables& tables, const float* values, int count, float tensor_scale,
                     std::uint8_t* block) noexcept = nullptr;

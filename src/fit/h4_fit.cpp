@@ -107,11 +107,11 @@ Sums encode_all(const Draft& draft, std::span<const float> values,
   const h4::RateTables tables = draft.tables();
   const std::size_t codebooks = draft.codebooks.size() / huffman::kSymbols;
   const Result<H4EncodeKernels> kernels = active_h4_encode_kernels();
-  const h4::ScorePairs score = kernels ? kernels->score : h4::score_pairs;
+  const h4::SearchKernels search = kernels ? kernels->search : h4::SearchKernels{};
   Sums all(draft.patterns.size(), codebooks);
   std::mutex mutex;
   parallel(blocks.size(), [&](std::size_t begin, std::size_t end) {
-    h4::RateAwareEncoder encoder(tables, kTrainingWidth, score);
+    h4::RateAwareEncoder encoder(tables, kTrainingWidth, search);
     Sums sums(draft.patterns.size(), codebooks);
     for (std::size_t i = begin; i < end; ++i) {
       const std::span<const float> block = values.subspan(blocks[i] * kGroup, kGroup);

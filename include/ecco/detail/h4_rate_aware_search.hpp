@@ -127,15 +127,14 @@ inline double RateAwareEncoder::try_placement(int outliers, int code, bool negat
   if (code < 1 || code > highest_code_) return kNothing;
   const fp8_e4m3 scale{static_cast<std::uint8_t>(negative ? code | 0x80 : code)};
   if (!place(outliers, scale)) return kNothing;
-  sum_up();
   measure_rooms();
   const int rung = start_rung();
   if (group_.weighted) {
-    for (int pair = 0; pair < tables_.pairs(); ++pair) {
-      costs_[static_cast<std::size_t>(pair)] = evaluate(tables_, *weighted_, pair, rung);
-    }
+    fill(*weighted_, [](int place, int weight) { return WeightedSum{weight * place, 1, weight}; });
+    kernels_.score_weighted(tables_, *weighted_, rung, costs_.data());
   } else {
-    score_(tables_, *plain_, rung, costs_.data());
+    fill(*plain_, [](int place, int) { return std::int32_t{256 * place + 1}; });
+    kernels_.score(tables_, *plain_, rung, costs_.data());
   }
   const int listed = shortlist(rung);
   double error = kNothing;
@@ -143,7 +142,8 @@ inline double RateAwareEncoder::try_placement(int outliers, int code, bool negat
     const int pair = lowest_[static_cast<std::size_t>(i)].second;
     error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
   }
-  for (int pair = 0; width_.fitted == 0 && pair < tables_.pairs(); ++pair) {
+  if (width_.fitted > 0 || listed < kMostFitted) return error;  // none left that may win
+  for (int pair = 0; pair < tables_.pairs(); ++pair) {
     const std::int64_t bound = bound_of(costs_[static_cast<std::size_t>(pair)], pair, rung);
     if (bound < lowest_[static_cast<std::size_t>(listed - 1)].first) continue;  // done above
     error = std::min(error, fit_pair(pair, costs_[static_cast<std::size_t>(pair)], rung));
@@ -151,14 +151,22 @@ inline double RateAwareEncoder::try_placement(int outliers, int code, bool negat
   return error;
 }
 
-/// Puts the pairs of the lowest bounds into lowest_, in order, equal ones by index. Returns how
-/// many.
+/// A bound from which on a pair cannot be kept any more, and beyond by a rounding.
+inline std::int64_t RateAwareEncoder::limit() const {
+  const double worst = best_[static_cast<std::size_t>(width_.finished - 1)].error;
+  const double squares = worst / placement_.squared_place;
+  return squares < 0x1p50 ? static_cast<std::int64_t>(squares) + 4
+                          : std::numeric_limits<std::int64_t>::max();
+}
+
+/// Puts the pairs of the lowest bounds that may win into lowest_, in order, equal ones by index.
+/// Returns how many.
 inline int RateAwareEncoder::shortlist(int rung) {
   const int wanted = width_.fitted > 0 ? std::min(width_.fitted, kMostFitted) : kMostFitted;
   const int codebooks = tables_.codebooks();
   const std::int64_t lambda = lambda_of(rung);
   int size = 0;
-  std::int64_t worst = std::numeric_limits<std::int64_t>::max();
+  std::int64_t worst = limit();
   for (int pair = 0, h = 0; pair < tables_.pairs(); ++pair, h = h + 1 < codebooks ? h + 1 : 0) {
     const Cost& cost = costs_[static_cast<std::size_t>(pair)];
     const std::int64_t bound = placement_.fixed_error + cost.error +
@@ -183,20 +191,23 @@ inline bool RateAwareEncoder::place(int outliers, fp8_e4m3 scale) {
   const float m = placement_.m;
   if (m == 0.0f) return false;
   placement_.squared_place = static_cast<double>(m) * static_cast<double>(m);
+  kernels_.place(group_.values, group_.count, m, placement_.place.data());
   std::int64_t squares = 0;
-  for (int i = 0; i < group_.count; ++i) {
-    const std::int64_t t = detail::place_of(group_.values[i], m);
-    placement_.place[static_cast<std::size_t>(i)] = static_cast<std::int16_t>(t);
-    squares += group_.weight[static_cast<std::size_t>(i)] * (t * t);
+  for (std::size_t e = 0; e < static_cast<std::size_t>(group_.count); ++e) {
+    const std::int32_t t = placement_.place[e];
+    squares += std::int64_t{group_.weight[e]} * (t * t);
   }
-  placement_.is_outlier.fill(false);
+  placement_.weight = group_.weight;
+  placement_.first = 0;
   for (int i = 0; i < outliers; ++i) {
     const std::size_t e = group_.by_magnitude[static_cast<std::size_t>(i)];
     const std::int64_t t = placement_.place[e];
     const std::int64_t off = outlier_error(static_cast<int>(e));
-    placement_.is_outlier[e] = true;
     squares += group_.weight[e] * (off * off - t * t);
+    placement_.weight[e] = 0;
+    if (group_.ascending[static_cast<std::size_t>(placement_.first)] == e) ++placement_.first;
   }
+  placement_.end = group_.count - (outliers - placement_.first);
   placement_.fixed_error = squares;
   return true;
 }
@@ -215,35 +226,33 @@ inline std::int64_t RateAwareEncoder::outlier_error(int e) const {
   return detail::place_of(group_.values[e] - decoded, placement_.m);
 }
 
-/// Sums over the values at or above each bin, without outliers and padding.
-inline void RateAwareEncoder::sum_up() {
-  if (group_.weighted) {
-    fill(*weighted_, [](WeightedSum sum, int place, int weight) {
-      return WeightedSum{sum.places + weight * place, sum.weight + weight, sum.count + 1};
-    });
-  } else {
-    fill(*plain_, [](std::int32_t sum, int place, int) { return sum + 256 * place + 1; });
-  }
-}
-
-template <typename Sums, typename Add>
-void RateAwareEncoder::fill(Sums& sums, Add add) {
-  typename Sums::value_type sum{};
-  std::size_t filled = sums.size();  // entries from here on are done
+/// Sums over the values at or above each bin, without outliers and padding; in steps that may
+/// overrun what the next value's step then overwrites.
+template <typename Sums, typename Sum>
+void RateAwareEncoder::fill(Sums& sums, Sum sum_of) const {
+  constexpr int kStep = kSumsOverrun * 4 / static_cast<int>(sizeof(typename Sums::value_type));
   const bool negative = placement_.m < 0.0f;
-  for (int i = 0; i < group_.count; ++i) {  // by descending place
-    const auto at = static_cast<std::size_t>(negative ? i : group_.count - 1 - i);
-    const std::size_t e = group_.ascending[at];
-    if (placement_.is_outlier[e]) continue;
-    const auto bin = static_cast<std::size_t>(detail::bin_of(placement_.place[e]));
-    if (bin + 1 < filled) {
-      std::fill(sums.begin() + static_cast<std::ptrdiff_t>(bin) + 1,
-                sums.begin() + static_cast<std::ptrdiff_t>(filled), sum);
-      filled = bin + 1;
-    }
-    sum = add(sum, placement_.place[e], group_.weight[e]);
+  const int step = negative ? -1 : 1;
+  const int first = negative ? placement_.end - 1 : placement_.first;
+  const int count = placement_.end - placement_.first;
+  const auto element = [&](int i) {
+    return std::size_t{group_.ascending[static_cast<std::size_t>(first + i * step)]};
+  };
+  typename Sums::value_type sum{};
+  for (int i = 0; i < count; ++i) {
+    const std::size_t e = element(i);
+    sum += sum_of(placement_.place[e], placement_.weight[e]);
   }
-  std::fill(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(filled), sum);
+  auto* at = sums.data();            // the first bin above the values before
+  for (int i = 0; i < count; ++i) {  // by ascending place
+    const std::size_t e = element(i);
+    auto* const end = sums.data() + detail::bin_of(placement_.place[e]) + 1;
+    std::fill_n(at, kStep, sum);
+    if (end - at > kStep) std::fill(at + kStep, end, sum);
+    at = end;
+    sum -= sum_of(placement_.place[e], placement_.weight[e]);
+  }
+  std::fill(at, sums.data() + kBins + 1, typename Sums::value_type{});
 }
 
 /// The rung of the best candidate so far, carried over to this placement's unit.
@@ -283,8 +292,9 @@ inline std::int64_t RateAwareEncoder::bound_of(const Cost& cost, int pair, int r
 }
 
 inline Cost RateAwareEncoder::cost_of(int pair, int rung) const {
-  if (group_.weighted) return assign(pair, rung, nullptr);
-  return evaluate(tables_, *plain_, pair, rung);
+  detail::Symbols symbols;
+  if (group_.weighted) return assign(pair, rung, symbols);
+  return kernels_.evaluate(tables_, *plain_, pair, rung);
 }
 
 /// Walks to the least rung that fits and keeps the result, with the error expected once the bits
@@ -337,34 +347,23 @@ inline void RateAwareEncoder::keep(const detail::Candidate& candidate) {
   }
 }
 
-inline std::uint8_t RateAwareEncoder::symbol_of(int pair, int rung, std::size_t e) const {
-  if (group_.weighted && rung < kRungs - 1) {
-    if (group_.weight[e] == 0) rung = kRungs - 1;
-    if (rung > 0 && rung < kRungs - 1) {
-      rung = std::clamp(rung + group_.rung_shift[e], 1, kRungs - 2);
-    }
+/// Symbols of a rung, each at its own by its weight, and the cost of those that are no outliers.
+inline Cost RateAwareEncoder::assign(int pair, int rung, detail::Symbols& symbols) const {
+  std::array<std::uint8_t, kGroup> rungs{};
+  rungs.fill(static_cast<std::uint8_t>(rung));
+  for (std::size_t e = 0; group_.weighted && rung < kRungs - 1 && e < rungs.size(); ++e) {
+    const int shifted = rung > 0 ? std::clamp(rung + group_.rung_shift[e], 1, kRungs - 2) : 0;
+    rungs[e] = static_cast<std::uint8_t>(group_.weight[e] == 0 ? kRungs - 1 : shifted);
   }
-  const Thresholds& bins = tables_.thresholds(pair, rung);
-  const int bin = detail::bin_of(placement_.place[e]);
-  int symbol = 0;
-  for (std::size_t k = 0; k + 1 < huffman::kSymbols; ++k) symbol += bins[k] <= bin ? 1 : 0;
-  return static_cast<std::uint8_t>(symbol);
-}
-
-/// Symbols of a rung, element by element (`symbols` may be null), and their cost.
-inline Cost RateAwareEncoder::assign(int pair, int rung, std::uint8_t* symbols) const {
-  const PatternSteps& pattern = tables_.pattern(pair / tables_.codebooks());
   const CodebookSteps& codebook = tables_.codebook(pair % tables_.codebooks());
-  Cost cost{0, 0};
-  for (int i = 0; i < group_.count; ++i) {
-    const auto e = static_cast<std::size_t>(i);
-    const std::uint8_t symbol =
-        placement_.is_outlier[e] ? codebook.shortest : symbol_of(pair, rung, e);
-    if (symbols != nullptr) symbols[i] = symbol;
-    if (placement_.is_outlier[e]) continue;
-    const std::int64_t c = pattern.centroid[symbol];
-    cost.error += group_.weight[e] * (c * (c - 2 * placement_.place[e]));
-    cost.bits += codebook.length[symbol];
+  symbols.fill(codebook.shortest);
+  const Elements elements{group_.count, placement_.place.data(), placement_.weight.data(),
+                          rungs.data()};
+  Cost cost = kernels_.assign(tables_, pair, elements, symbols.data());
+  for (int i = 0; i < placement_.outliers; ++i) {
+    std::uint8_t& symbol = symbols[group_.by_magnitude[static_cast<std::size_t>(i)]];
+    cost.bits -= codebook.length[symbol];
+    symbol = codebook.shortest;
   }
   return cost;
 }
@@ -380,17 +379,16 @@ inline double RateAwareEncoder::finish(const detail::Candidate& candidate, Field
   out.scale = candidate.scale;
   out.coded = kGroup;
   const CodebookSteps& codebook = tables_.codebook(out.codebook);
-  std::fill_n(out.symbols, kGroup, codebook.shortest);
-  std::int64_t free = room(pair) - assign(pair, candidate.rung, out.symbols).bits;
-  for (int i = 0; candidate.rung > 0 && i < group_.count; ++i) {
-    const auto e = static_cast<std::size_t>(i);
-    if (placement_.is_outlier[e]) continue;
-    const std::uint8_t finer = symbol_of(pair, candidate.rung - 1, e);
-    const int more = codebook.length[finer] - codebook.length[out.symbols[i]];
-    if (more > free) continue;
-    out.symbols[i] = finer;
-    free -= more;
+  detail::Symbols symbols;
+  std::int64_t free = room(pair) - assign(pair, candidate.rung, symbols).bits;
+  detail::Symbols finer = symbols;
+  if (candidate.rung > 0) assign(pair, candidate.rung - 1, finer);
+  for (std::size_t e = 0; e < kGroup; ++e) {
+    const int more = codebook.length[finer[e]] - codebook.length[symbols[e]];
+    if (more > free) finer[e] = symbols[e];
+    free -= more > free ? 0 : more;
   }
+  std::copy(finer.begin(), finer.end(), out.symbols);
   return static_cast<double>(fill_slots(out)) * placement_.squared_place;
 }
 
@@ -402,22 +400,27 @@ inline std::int64_t RateAwareEncoder::fill_slots(Fields& fields) const {
   int used = tables_.header_bits();
   for (const std::uint8_t symbol : fields.symbols) used += codebook.length[symbol];
   const int slots = outlier_slots(used);
-  std::array<std::int64_t, kGroup> gain{};
+  std::array<std::int64_t, kGroup> gain{};  // at most this much, until it is known
+  std::array<bool, kGroup> known{};
   std::int64_t error = 0;
-  for (int i = 0; i < group_.count; ++i) {
-    const auto e = static_cast<std::size_t>(i);
-    const std::int64_t off = placement_.place[e] - pattern.centroid[fields.symbols[i]];
-    const std::int64_t left = slots > 0 ? outlier_error(i) : 0;
-    error += group_.weight[e] * (off * off);
-    gain[e] = group_.weight[e] * (off * off - left * left);
+  for (std::size_t e = 0; e < static_cast<std::size_t>(group_.count); ++e) {
+    const std::int32_t off = placement_.place[e] - pattern.centroid[fields.symbols[e]];
+    gain[e] = std::int64_t{group_.weight[e]} * (off * off);
+    error += gain[e];
   }
   fields.outliers = 0;
   while (fields.outliers < slots) {
     const auto best = static_cast<std::size_t>(
         std::max_element(gain.begin(), gain.begin() + group_.count) - gain.begin());
     if (fields.outliers > 0 && gain[best] <= 0) break;
-    fields.outlier[fields.outliers++] =
-        Outlier{static_cast<std::uint8_t>(best), outlier_code(static_cast<int>(best))};
+    const int e = static_cast<int>(best);
+    if (!known[best]) {
+      const std::int64_t left = outlier_error(e);
+      gain[best] -= group_.weight[best] * (left * left);
+      known[best] = true;
+      continue;
+    }
+    fields.outlier[fields.outliers++] = Outlier{static_cast<std::uint8_t>(best), outlier_code(e)};
     error -= gain[best];
     gain[best] = 0;
   }

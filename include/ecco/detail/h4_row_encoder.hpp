@@ -30,8 +30,8 @@ class RowEncoder {
   /// Mode rate-aware. Preconditions: RateAwareEncoder::usable(table); `tables` are those of
   /// `table`, and both outlive the object. Throws std::bad_alloc only.
   RowEncoder(const TableView& table, const RowOptions& options, const RateTables& tables,
-             const SearchWidth& width, ScorePairs score = score_pairs)
-      : table_(table), options_(options), search_(std::in_place, tables, width, score) {}
+             const SearchWidth& width, const SearchKernels& kernels = {})
+      : table_(table), options_(options), search_(std::in_place, tables, width, kernels) {}
 
   /// Encodes one row of finite values.
   void encode(const float* row, std::size_t cols, std::uint8_t* out) {
