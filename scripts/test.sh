@@ -13,11 +13,12 @@ check_sources() {
   mapfile -t files < <(find bench cuda examples include src tests tools \
     -name '*.?pp' -o -name '*.cu*' -not -path 'tests/ptxvm/tests/*' | sort)
   clang-format-14 --dry-run -Werror "${files[@]}" || failed=1
-  for file in "${files[@]}" scripts/*.sh docs/*.py tests/golden/*.py; do
+  for file in "${files[@]}" scripts/*.sh docs/*.py tests/golden/*.py bench/paper/*.py; do
     head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' ||
       { echo "$file: no SPDX line"; failed=1; }
   done
-  grep -nE '^.{101,}$' "${files[@]}" docs/*.md README.md scripts/*.sh CMakeLists.txt && failed=1
+  grep -nE '^.{101,}$' "${files[@]}" bench/paper/*.py docs/*.md README.md scripts/*.sh \
+    CMakeLists.txt && failed=1
   shellcheck scripts/*.sh tests/package/*.sh .ci/run || failed=1
   return $failed
 }

@@ -27,3 +27,8 @@ foreach(test format_doc_test reader_test)
   target_compile_definitions(${test} PRIVATE
     ECCO_DOCS="${PROJECT_SOURCE_DIR}/docs" ECCO_PYTHON="${ECCO_PYTHON}")
 endforeach()
+
+# The pure functions of bench/paper; what it measures takes too long for a test.
+add_test(NAME paper_test
+  COMMAND ${ECCO_PYTHON} -B "${PROJECT_SOURCE_DIR}/bench/paper/paper_test.py")
+set_tests_properties(paper_test PROPERTIES LABELS unit TIMEOUT 60)
