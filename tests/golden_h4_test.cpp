@@ -153,6 +153,7 @@ TEST(GoldenH4Files, InvalidOnesAreCorrupt) {
       {"h4-centroid-128", "ecco.table.0: centroid 0 of pattern 0 is -128"},
       {"h4-code-length-9", "ecco.table.2: codebook 0: its lengths are not 2..8"},
       {"h4-codebook-alone", "ecco.codebook.x: codebooks without an h4 table"},
+      {"h4-codebook-as-table", "w1: its table ecco.codebook.2 is none"},
       {"h4-codebook-of-p4", "ecco.codebook.1: codebooks of codec p4"},
       {"h4-descending-centroids", "ecco.table.0: the centroids of pattern 0 descend at place 7"},
       {"h4-incomplete-code", "ecco.table.1: codebook 0: its lengths"},

@@ -194,6 +194,10 @@ Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& e
     return corrupt_tensor(stored.name,
                           fmt::format("its table {} is missing", shown_name(entry.table)));
   }
+  if (!entry.table.starts_with(kTablePrefix)) {  // its codebooks stand in "tables" too
+    return corrupt_tensor(stored.name,
+                          fmt::format("its table {} is none", shown_name(entry.table)));
+  }
   if (table->second.codec != entry.codec) {
     return corrupt_tensor(
         stored.name, fmt::format("its table {} is of codec {}, not {}", shown_name(entry.table),

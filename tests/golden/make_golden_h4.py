@@ -246,7 +246,13 @@ def write_containers():
     def planar_codebook(_, changed):
         changed["tables"]["ecco.codebook.1"]["codec"] = "p4"
 
+    def codebook_as_table(parts, changed):
+        changed["tensors"]["w1"]["table"] = "ecco.codebook.2"
+        for name in "ecco.table.1", "ecco.codebook.1":
+            del parts[name], changed["tables"][name]
+
     invalid("h4-missing-codebook", drop_codebook)
+    invalid("h4-codebook-as-table", codebook_as_table)
     invalid("h4-codebook-alone", orphan)
     invalid("h4-codebook-of-p4", planar_codebook)
     invalid("h4-15-patterns", few_patterns)
