@@ -447,6 +447,22 @@ TEST_F(ModelTest, ImportanceChangesWhereTheErrorGoes) {
   EXPECT_LT(error_of_first_columns(), 0.8 * plain);
 }
 
+TEST_F(ModelTest, TrainsWithImportancesOfAnySize) {
+  write_source({gaussian_tensor("w", "F32", {4, 256}, 1)});
+  options_.importance = folder_.path("importance.safetensors");
+  options_.codec = Codec::h4;
+  options_.mode = H4Mode::faithful;
+  options_.table = TableSource::file;
+  options_.patterns = 16;
+  options_.overwrite = true;
+  for (const float size : {1e-45f, 1.0f, 3e38f}) {
+    const std::vector<float> values(256, size);
+    test::write_file(options_.importance,
+                     test::safetensors({{"w", "F32", {256}, test::encode_values(values, "F32")}}));
+    EXPECT_TRUE(compress()) << size;
+  }
+}
+
 TEST_F(ModelTest, RefusesImportancesThatDoNotFit) {
   write_source({gaussian_tensor("w", "F32", {4, 256}, 1)});
   options_.importance = folder_.path("importance.safetensors");

@@ -23,11 +23,10 @@ std::uint64_t blocks_of(const TrainingTensor& tensor) {
 
 /// Factor that gives the importances of a tensor the mean 1, so that tensors with strong inputs do
 /// not outweigh the others; 0 for a tensor whose importances are all 0.
-float importance_factor(const TrainingTensor& tensor) {
+double importance_factor(const TrainingTensor& tensor) {
   double sum = 0.0;
   for (const float value : tensor.importance) sum += static_cast<double>(value);
-  return sum > 0.0 ? static_cast<float>(static_cast<double>(tensor.importance.size()) / sum)
-                   : 0.0f;
+  return sum > 0.0 ? static_cast<double>(tensor.importance.size()) / sum : 0.0;
 }
 
 /// Every sample maps its neighbourhood as well.
@@ -43,7 +42,7 @@ std::span<const std::uint8_t> values_before(const TrainingTensor& tensor, std::u
 }
 
 /// Adds block `index` of the tensor.
-void add_block(const TrainingTensor& tensor, std::uint64_t index, float factor, bool weighted,
+void add_block(const TrainingTensor& tensor, std::uint64_t index, double factor, bool weighted,
                Samples& samples) {
   const std::uint64_t col = index % blocks_per_row(tensor.cols) * kGroup;
   const std::uint64_t count = std::min<std::uint64_t>(kGroup, tensor.cols - col);
@@ -57,7 +56,9 @@ void add_block(const TrainingTensor& tensor, std::uint64_t index, float factor, 
   samples.importance.resize(at + kGroup, 0.0f);
   for (std::uint64_t e = 0; e < count; ++e) {
     samples.importance[at + e] =
-        tensor.importance.empty() ? 1.0f : tensor.importance[col + e] * factor;
+        tensor.importance.empty()
+            ? 1.0f
+            : static_cast<float>(static_cast<double>(tensor.importance[col + e]) * factor);
   }
 }
 
@@ -77,7 +78,7 @@ Samples sample(std::span<const TrainingTensor> tensors, std::uint64_t most) {
   Samples samples;
   std::size_t t = 0;
   std::uint64_t first = 0;  // index of the first block of tensors[t]
-  float factor = tensors.empty() ? 0.0f : importance_factor(tensors[0]);
+  double factor = tensors.empty() ? 0.0 : importance_factor(tensors[0]);
   for (std::uint64_t i = 0; i < size; ++i) {
     const std::uint64_t block = fit_sample_block(i, size, blocks);
     while (block - first >= blocks_of(tensors[t])) {
