@@ -463,6 +463,20 @@ TEST_F(ModelTest, TrainsWithImportancesOfAnySize) {
   }
 }
 
+TEST_F(ModelTest, ChosenCodebooksAreTrainedHoweverFewTheBlocks) {
+  write_source({gaussian_tensor("w", "F32", {4, 256}, 1)});
+  options_.codec = Codec::h4;
+  options_.mode = H4Mode::faithful;
+  options_.table = TableSource::tensor;
+  options_.codebooks = 2;
+  ASSERT_TRUE(compress());
+  const auto model = Model::open(out_);
+  ASSERT_TRUE(model);
+  const PatternTableView table = model->view(*model->find("w")).table();
+  EXPECT_EQ(table.patterns(), 16);
+  EXPECT_EQ(table.codebooks.size(), 2u * 16);
+}
+
 TEST_F(ModelTest, RefusesImportancesThatDoNotFit) {
   write_source({gaussian_tensor("w", "F32", {4, 256}, 1)});
   options_.importance = folder_.path("importance.safetensors");

@@ -111,10 +111,12 @@ Result<std::optional<PatternTable>> train_planar(const Samples& samples, Codec c
 }
 
 /// Patterns of an h4 table: as chosen, or the paper's, or as many as the blocks can pay for.
+/// Chosen codebooks ask for a table, however few blocks there are.
 int h4_patterns(const TrainingOptions& options, std::uint64_t blocks) {
   constexpr int kPaperPatterns = 64;
   if (options.patterns != 0) return options.patterns;
-  return std::min(fit_patterns(Codec::h4, blocks), kPaperPatterns);
+  const int paid = std::min(fit_patterns(Codec::h4, blocks), kPaperPatterns);
+  return options.codebooks == 0 ? paid : std::max(paid, h4::kMinPatterns);
 }
 
 Result<std::optional<PatternTable>> train_h4(const Samples& samples, const TrainingOptions& chosen,
