@@ -62,6 +62,7 @@ def sweep(results):
              percent(p["outlier_share"]), number(p["mean_code_length"], 3)]
             for p in results["sweep"]]
     return ("## Patterns S and codebooks H, demo model, trained tables, activation-aware\n\n"
+            f"fp16 on the same windows: perplexity {number(results['sweep_fp16'], 3)}.\n\n"
             f"{table(head, rows)}\n")
 
 

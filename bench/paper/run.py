@@ -83,12 +83,14 @@ def measure(programs, arguments):
                               methods)
         points = [pool.submit(measures.sweep_point, programs, *shape, importance, sweep_text)
                   for shape in measures.sweep_grid(arguments.modes, quick)]
+        exact = pool.submit(programs.perplexity, measures.DEMO, sweep_text)
         others = {path.stem: pool.submit(measures.other_model, programs, path, quick)
                   for path in arguments.models}
         return {"machine": machine(), "windows": arguments.windows,
                 "sweep_windows": arguments.sweep_windows,
-                "decoder": decoder.result(), "cache": cache.result(),
-                "formats": formats.result(), "sweep": [point.result() for point in points],
+                "sweep_fp16": exact.result()["perplexity"], "decoder": decoder.result(),
+                "cache": cache.result(), "formats": formats.result(),
+                "sweep": [point.result() for point in points],
                 "models": {name: model.result() for name, model in others.items()}}
 
 
