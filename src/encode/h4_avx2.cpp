@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The AVX2 path of the H4 and A8 encoders. Divisions, products and sums are the reference's, one
-// by one; what is parallel here is independent there.
+// The AVX2 path of the H4 and A8 encoders. Divisions, products and sums are the
+// reference's, one by one; what is parallel here is independent there.
 #include "encode/h4_kernels.hpp"
 
 #if defined(__x86_64__)
@@ -113,7 +113,8 @@ h4::Cost evaluate_avx2(const h4::RateTables& tables, const h4::PlainSums& sums, 
   return out;
 }
 
-// Factors of the sums at each threshold: {places, count, weight, unused} as WeightedSum has them.
+// Factors of the sums at each threshold: {places, count, weight, unused} as
+// WeightedSum has them.
 struct alignas(32) WeightedSteps {
   std::int32_t error[huffman::kSymbols][4];
   explicit WeightedSteps(const h4::PatternSteps& pattern) noexcept {
@@ -126,8 +127,8 @@ struct alignas(32) WeightedSteps {
   }
 };
 
-// Two thresholds at a time: products of places and weights in the even lanes, and the counts,
-// whose products fit 32 bits, in lane 1.
+// Two thresholds at a time: products of places and weights in the even lanes,
+// and the counts, whose products fit 32 bits, in lane 1.
 inline h4::Cost weighted_cost(const h4::WeightedSums& sums, const WeightedSteps& steps,
                               const std::int32_t (&lengths)[huffman::kSymbols][4],
                               const h4::Thresholds& bins) noexcept {
@@ -166,7 +167,8 @@ void score_weighted_avx2(const h4::RateTables& tables, const h4::WeightedSums& s
   }
 }
 
-// Symbol by number of thresholds above the value's bin; the last entry, 0, never is.
+// Symbol by number of thresholds above the value's bin; the last entry, 0,
+// never is.
 inline std::uint8_t count_thresholds(const h4::Thresholds& bins, int place) noexcept {
   const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bins.data()));
   const auto bin = static_cast<short>(h4::detail::bin_of(place));
@@ -190,13 +192,15 @@ struct WordTable {
   }
   [[nodiscard]] __m256i operator[](__m128i symbols) const noexcept {
     const __m256i wide = _mm256_cvtepu8_epi16(symbols);
-    // The high bytes of `wide` are 0: the table's first entry comes with them and is masked off.
+    // The high bytes of `wide` are 0: the table's first entry comes with them
+    // and is masked off.
     const __m256i lows = _mm256_and_si256(_mm256_shuffle_epi8(low, wide), _mm256_set1_epi16(0xff));
     return _mm256_or_si256(lows, _mm256_slli_epi16(_mm256_shuffle_epi8(high, wide), 8));
   }
 };
 
-// weight * c * (c - 2 place) of sixteen elements, added to four sums of 64 bits.
+// weight * c * (c - 2 place) of sixteen elements, added to four sums of 64
+// bits.
 inline __m256i add_errors(__m256i sum, __m256i c, const std::int16_t* places,
                           const std::uint16_t* weights) noexcept {
   const __m256i place = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(places));
@@ -243,10 +247,10 @@ h4::Cost assign_symbols_avx2(const h4::RateTables& tables, int pair, const h4::E
   return cost;
 }
 
-// ---- KV mode ----
+// ---- KV mode, mode faithful ----
 
 // A group on its way.
-struct KvGroup {
+struct CodedGroup {
   alignas(32) float values[kGroup];
   alignas(32) float quotients[kGroup];
   alignas(32) std::int32_t order[kGroup];  // bits of the magnitudes; -1 once visited
@@ -269,7 +273,7 @@ inline int first_largest(const std::int32_t* keys) noexcept {
   }
 }
 
-inline int choose_pattern(const KvTables& tables, float least, float greatest) noexcept {
+inline int choose_pattern(const CodingTables& tables, float least, float greatest) noexcept {
   alignas(32) float distance[kMaxPatterns];
   const std::size_t patterns = tables.patterns.size();
   for (std::size_t p = 0; p < patterns; p += 8) {
@@ -288,7 +292,7 @@ inline int choose_pattern(const KvTables& tables, float least, float greatest) n
 }
 
 // Number of boundaries below each of eight quotients.
-inline __m256i count_boundaries(__m256 quotients, const KvTables::Pattern& pattern) noexcept {
+inline __m256i count_boundaries(__m256 quotients, const CodingTables::Pattern& pattern) noexcept {
   __m256i count = _mm256_setzero_si256();
   for (std::size_t k = 0; k + 1 < h4::kCentroids; ++k) {
     const __m256 above =
@@ -299,7 +303,7 @@ inline __m256i count_boundaries(__m256 quotients, const KvTables::Pattern& patte
 }
 
 // Symbols of 32 quotients, in order.
-inline __m256i symbols_of(const float* quotients, const KvTables::Pattern& pattern) noexcept {
+inline __m256i symbols_of(const float* quotients, const CodingTables::Pattern& pattern) noexcept {
   const auto at = [&](int i) { return count_boundaries(_mm256_load_ps(quotients + i), pattern); };
   const __m256i low = _mm256_packs_epi32(at(0), at(8));
   const __m256i high = _mm256_packs_epi32(at(16), at(24));
@@ -311,7 +315,8 @@ inline __m256i symbols_of(const float* quotients, const KvTables::Pattern& patte
   return _mm256_shuffle_epi8(symbol, counts);
 }
 
-inline int count_bits(const std::uint8_t* symbols, const KvTables::Codebook& codebook) noexcept {
+inline int count_bits(const std::uint8_t* symbols,
+                      const CodingTables::Codebook& codebook) noexcept {
   const __m256i lengths = _mm256_broadcastsi128_si256(
       _mm_load_si128(reinterpret_cast<const __m128i*>(codebook.length.data())));
   __m256i sum = _mm256_setzero_si256();
@@ -350,7 +355,7 @@ class BitWriter {
 };
 
 // As h4::pad_with_outliers; writes the outliers.
-inline void write_outliers(KvGroup& group, const std::int8_t* centroids, int largest,
+inline void write_outliers(CodedGroup& group, const std::int8_t* centroids, int largest,
                            fp8_e4m3 scale, float tensor_scale, int slots,
                            BitWriter& writer) noexcept {
   const float m = tensor_scale * to_float(scale);
@@ -380,42 +385,28 @@ inline void write_outliers(KvGroup& group, const std::int8_t* centroids, int lar
   for (; written < slots; ++written) put(filler_position, filler);
 }
 
-void encode_kv_avx2(const KvTables& tables, const float* values, int count, float tensor_scale,
-                    std::uint8_t* block) noexcept {
-  if (count != kGroup) {
-    h4::encode_kv(values, count, tables.view(), tensor_scale, block);
-    return;
-  }
-  KvGroup group;
+// Takes 128 values; the index of the largest magnitude.
+inline int load_group(const float* values, CodedGroup& group) noexcept {
   for (int e = 0; e < kGroup; e += 8) {
     const __m256 x = finite(_mm256_loadu_ps(values + e));
     _mm256_store_ps(group.values + e, x);
     _mm256_store_si256(reinterpret_cast<__m256i*>(group.order + e),
                        _mm256_castps_si256(magnitude(x)));
   }
-  const int largest = first_largest(group.order);
-  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
-  if ((scale.bits & 0x7fu) == 0) {
-    std::memset(block, 0, h4::kBlockBits / 8);
-    return;
-  }
-  const float m = tensor_scale * to_float(scale);
-  // The extremes of the others: in the largest one's place stands a copy of its neighbour.
-  const float neighbour = group.values[largest ^ 1];
-  const float kept = group.values[largest];
-  group.values[largest] = neighbour;
-  __m256 low = _mm256_set1_ps(std::numeric_limits<float>::infinity());
-  __m256 minus_high = low;
+  return first_largest(group.order);
+}
+
+inline void divide(CodedGroup& group, float m) noexcept {
   for (int e = 0; e < kGroup; e += 8) {
     const __m256 quotient = _mm256_div_ps(_mm256_load_ps(group.values + e), _mm256_set1_ps(m));
     _mm256_store_ps(group.quotients + e, quotient);
-    low = _mm256_min_ps(low, quotient);
-    minus_high = _mm256_min_ps(minus_high, negated(quotient));
   }
-  group.values[largest] = kept;
-  const int pattern =
-      choose_pattern(tables, -horizontal_max(negated(low)), horizontal_max(negated(minus_high)));
-  const KvTables::Pattern& prepared = tables.patterns[static_cast<std::size_t>(pattern)];
+}
+
+// What follows the choice of the scale and the pattern, in both modes.
+void encode_group(const CodingTables& tables, CodedGroup& group, int largest, fp8_e4m3 scale,
+                  int pattern, float tensor_scale, std::uint8_t* block) noexcept {
+  const CodingTables::Pattern& prepared = tables.patterns[static_cast<std::size_t>(pattern)];
   for (int e = 0; e < kGroup; e += 32) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(group.symbols + e),
                        symbols_of(group.quotients + e, prepared));
@@ -457,6 +448,138 @@ void encode_kv_avx2(const KvTables& tables, const float* values, int count, floa
   writer.finish(block + h4::kBlockBits / 8);
 }
 
+void encode_kv_avx2(const CodingTables& tables, const float* values, int count, float tensor_scale,
+                    std::uint8_t* block) noexcept {
+  if (count != kGroup) {
+    h4::encode_kv(values, count, tables.view(), tensor_scale, block);
+    return;
+  }
+  CodedGroup group;
+  const int largest = load_group(values, group);
+  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
+  if ((scale.bits & 0x7fu) == 0) {
+    std::memset(block, 0, h4::kBlockBits / 8);
+    return;
+  }
+  divide(group, tensor_scale * to_float(scale));
+  // The extremes of the others: in the largest one's place stands a copy of its
+  // neighbour.
+  group.quotients[largest] = group.quotients[largest ^ 1];
+  __m256 low = _mm256_set1_ps(std::numeric_limits<float>::infinity());
+  __m256 minus_high = low;
+  for (int e = 0; e < kGroup; e += 8) {
+    const __m256 quotient = _mm256_load_ps(group.quotients + e);
+    low = _mm256_min_ps(low, quotient);
+    minus_high = _mm256_min_ps(minus_high, negated(quotient));
+  }
+  const int pattern =
+      choose_pattern(tables, -horizontal_max(negated(low)), horizontal_max(negated(minus_high)));
+  encode_group(tables, group, largest, scale, pattern, tensor_scale, block);
+}
+
+// Sums over the values of a cell and those above; integers below 2^53.
+struct alignas(16) CellSums {
+  double weight;
+  double places;
+};
+
+// The weights as in h4::least_error_pattern; `largest` weighs nothing.
+inline void integer_weights(const float* importance, int largest, std::int32_t* weights) noexcept {
+  __m256 most = _mm256_setzero_ps();
+  for (int e = 0; importance != nullptr && e < kGroup; e += 8) {
+    most = _mm256_max_ps(most, _mm256_loadu_ps(importance + e));
+  }
+  const float heaviest = horizontal_max(most);
+  for (int e = 0; e < kGroup; e += 8) {
+    __m256i weight = _mm256_set1_epi32(1);
+    if (heaviest > 0.0f) {
+      const __m256 part = _mm256_div_ps(_mm256_loadu_ps(importance + e), _mm256_set1_ps(heaviest));
+      const __m256 scaled = _mm256_mul_ps(part, _mm256_set1_ps(65536.0f));
+      weight = _mm256_cvttps_epi32(_mm256_add_ps(scaled, _mm256_set1_ps(0.5f)));
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(weights + e), weight);
+  }
+  weights[largest] = 0;
+}
+
+void sum_cells(const CodedGroup& group, const std::int32_t* weights, CellSums* sums) noexcept {
+  constexpr int kCells = CodingTables::kCells;
+  alignas(32) std::int32_t places[kGroup];
+  alignas(32) std::int32_t cells[kGroup];
+  const __m256 limit = _mm256_set1_ps(4.0f);
+  for (int e = 0; e < kGroup; e += 8) {
+    const __m256 quotient = _mm256_load_ps(group.quotients + e);
+    const __m256 bounded = _mm256_max_ps(_mm256_min_ps(quotient, limit), negated(limit));
+    const __m256i place = _mm256_cvtps_epi32(_mm256_mul_ps(bounded, _mm256_set1_ps(65536.0f)));
+    // A value is above k / 128 / 2 when its place is above 256 k.
+    const __m256i above = _mm256_srai_epi32(_mm256_sub_epi32(place, _mm256_set1_epi32(1)), 8);
+    const __m256i cell = _mm256_sub_epi32(above, _mm256_set1_epi32(CodingTables::kLowestCell));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(places + e), place);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(cells + e),
+                       _mm256_max_epi32(_mm256_min_epi32(cell, _mm256_set1_epi32(kCells - 1)),
+                                        _mm256_setzero_si256()));
+  }
+  std::memset(sums, 0, kCells * sizeof *sums);
+  for (int e = 0; e < kGroup; ++e) {
+    CellSums& sum = sums[cells[e]];
+    sum.weight += weights[e];
+    sum.places += static_cast<double>(weights[e]) * places[e];
+  }
+  __m128d sum = _mm_setzero_pd();
+  for (int k = kCells; k-- > 0;) {
+    sum = _mm_add_pd(sum, _mm_load_pd(&sums[k].weight));
+    _mm_store_pd(&sums[k].weight, sum);
+  }
+}
+
+// As h4::least_error_pattern, by the exact sums.
+int least_error_pattern(const CodingTables& tables, const CellSums* sums) noexcept {
+  int best = 0;
+  double best_error = std::numeric_limits<double>::infinity();
+  for (std::size_t p = 0; p < tables.patterns.size(); ++p) {
+    const CodingTables::Pattern& pattern = tables.patterns[p];
+    __m256d error = _mm256_setzero_pd();
+    const auto load = [&](std::size_t k) { return _mm_load_pd(&sums[pattern.cell[k]].weight); };
+    for (std::size_t k = 0; k < 16; k += 4) {
+      const __m256d low = _mm256_set_m128d(load(k + 2), load(k));       // w0 p0 w2 p2
+      const __m256d high = _mm256_set_m128d(load(k + 3), load(k + 1));  // w1 p1 w3 p3
+      const __m256d weights = _mm256_unpacklo_pd(low, high);
+      const __m256d places = _mm256_unpackhi_pd(low, high);
+      error = _mm256_fmadd_pd(weights, _mm256_load_pd(pattern.weight_step.data() + k), error);
+      error = _mm256_fmadd_pd(places, _mm256_load_pd(pattern.place_step.data() + k), error);
+    }
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(error), _mm256_extractf128_pd(error, 1));
+    const double sum = _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+    if (sum < best_error) {
+      best = static_cast<int>(p);
+      best_error = sum;
+    }
+  }
+  return best;
+}
+
+void encode_faithful_avx2(const CodingTables& tables, const float* values, const float* importance,
+                          int count, float tensor_scale, std::uint8_t* block) noexcept {
+  if (count != kGroup) {
+    h4::encode_faithful(values, importance, count, tables.view(), tensor_scale, block);
+    return;
+  }
+  CodedGroup group;
+  const int largest = load_group(values, group);
+  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
+  if ((scale.bits & 0x7fu) == 0) {
+    std::memset(block, 0, h4::kBlockBits / 8);
+    return;
+  }
+  divide(group, tensor_scale * to_float(scale));
+  alignas(32) std::int32_t weights[kGroup];
+  integer_weights(importance, largest, weights);
+  CellSums sums[CodingTables::kCells];
+  sum_cells(group, weights, sums);
+  encode_group(tables, group, largest, scale, least_error_pattern(tables, sums), tensor_scale,
+               block);
+}
+
 // ---- A8 ----
 
 // a8::detail::least_scale_code from a guess that is right but for rounding.
@@ -474,7 +597,8 @@ inline int scale_code(float tensor_scale, float plain, float carrier) noexcept {
   return a8::detail::least_scale_code(tensor_scale, plain, carrier);
 }
 
-// Eight quotients within +-127 to integers; the last lane, a carrier, to an odd one.
+// Eight quotients within +-127 to integers; the last lane, a carrier, to an odd
+// one.
 inline __m256i round_eight(__m256 quotients) noexcept {
   const __m256i even = _mm256_cvtps_epi32(quotients);
   const __m256 half = _mm256_mul_ps(magnitude(quotients), _mm256_set1_ps(0.5f));
@@ -543,6 +667,7 @@ H4EncodeKernels avx2_h4_encode_kernels() noexcept {
   return {{place_values_avx2, score_pairs_avx2, score_weighted_avx2, evaluate_avx2,
            assign_symbols_avx2},
           encode_kv_avx2,
+          encode_faithful_avx2,
           encode_a8_avx2};
 }
 

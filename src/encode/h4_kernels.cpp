@@ -10,9 +10,15 @@
 namespace ecco {
 namespace {
 
-void encode_kv_scalar(const KvTables& tables, const float* values, int count, float tensor_scale,
-                      std::uint8_t* block) noexcept {
+void encode_kv_scalar(const CodingTables& tables, const float* values, int count,
+                      float tensor_scale, std::uint8_t* block) noexcept {
   h4::encode_kv(values, count, tables.view(), tensor_scale, block);
+}
+
+void encode_faithful_scalar(const CodingTables& tables, const float* values,
+                            const float* importance, int count, float tensor_scale,
+                            std::uint8_t* block) noexcept {
+  h4::encode_faithful(values, importance, count, tables.view(), tensor_scale, block);
 }
 
 void encode_a8_scalar(const float* values, std::size_t blocks, float tensor_scale,
@@ -22,8 +28,8 @@ void encode_a8_scalar(const float* values, std::size_t blocks, float tensor_scal
   }
 }
 
-KvTables::Pattern prepare_pattern(const std::int8_t* centroids) {
-  KvTables::Pattern pattern;
+CodingTables::Pattern prepare_pattern(const std::int8_t* centroids) {
+  CodingTables::Pattern pattern;
   pattern.boundary.fill(std::numeric_limits<float>::infinity());
   for (std::size_t k = 0; k + 1 < h4::kCentroids; ++k) {
     pattern.boundary[k] = static_cast<float>(centroids[k] + centroids[k + 1]) * 0x1p-8f;
@@ -32,11 +38,21 @@ KvTables::Pattern prepare_pattern(const std::int8_t* centroids) {
     pattern.symbol[k] =
         centroids[k] == centroids[k - 1] ? pattern.symbol[k - 1] : static_cast<std::uint8_t>(k);
   }
+  // By the steps from centroid to centroid: the lowest one's for all values.
+  const auto step = [&](std::size_t at, int above, int from, int to) {
+    pattern.cell[at] = static_cast<std::int16_t>(above - CodingTables::kLowestCell);
+    pattern.weight_step[at] = 256.0 * (to * to - from * from);
+    pattern.place_step[at] = from - to;
+  };
+  step(0, CodingTables::kLowestCell, 0, centroids[0]);
+  for (std::size_t k = 0; k + 1 < h4::kCentroids; ++k) {
+    step(k + 1, centroids[k] + centroids[k + 1], centroids[k], centroids[k + 1]);
+  }
   return pattern;
 }
 
-KvTables::Codebook prepare_codebook(const std::uint8_t* lengths) {
-  KvTables::Codebook codebook;
+CodingTables::Codebook prepare_codebook(const std::uint8_t* lengths) {
+  CodingTables::Codebook codebook;
   std::copy_n(lengths, huffman::kSymbols, codebook.length.begin());
   const huffman::Codes codes = huffman::canonical_codes(codebook.length);
   for (std::size_t i = 0; i < codebook.two_codes.size(); ++i) {
@@ -52,7 +68,7 @@ KvTables::Codebook prepare_codebook(const std::uint8_t* lengths) {
 
 }  // namespace
 
-KvTables::KvTables(const h4::TableView& table)
+CodingTables::CodingTables(const h4::TableView& table)
     : centroids(table.centroids, table.centroids + table.patterns * h4::kCentroids),
       lengths(table.lengths, table.lengths + table.codebooks * huffman::kSymbols) {
   const std::size_t rounded = (static_cast<std::size_t>(table.patterns) + 7) / 8 * 8;
@@ -69,7 +85,7 @@ KvTables::KvTables(const h4::TableView& table)
 }
 
 H4EncodeKernels scalar_h4_encode_kernels() noexcept {
-  return {h4::SearchKernels{}, encode_kv_scalar, encode_a8_scalar};
+  return {h4::SearchKernels{}, encode_kv_scalar, encode_faithful_scalar, encode_a8_scalar};
 }
 
 Result<H4EncodeKernels> active_h4_encode_kernels() noexcept {

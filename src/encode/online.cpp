@@ -30,7 +30,7 @@ Status check(std::size_t values, std::size_t group, float tensor_scale, std::siz
 }  // namespace
 
 struct KvEncoder::Impl {
-  KvTables tables;
+  CodingTables tables;
   H4EncodeKernels kernels;
 };
 
@@ -42,7 +42,7 @@ Result<KvEncoder> KvEncoder::create(const PatternTableView& table) {
   Result<H4EncodeKernels> kernels = active_h4_encode_kernels();
   if (!kernels) return fail(kernels.error());
   try {
-    return KvEncoder(std::make_shared<const Impl>(Impl{KvTables(table.h4()), *kernels}));
+    return KvEncoder(std::make_shared<const Impl>(Impl{CodingTables(table.h4()), *kernels}));
   } catch (const std::bad_alloc&) {
     return fail(StatusCode::out_of_memory, "no memory left for a KV encoder");
   }
