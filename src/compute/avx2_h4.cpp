@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "compute/avx2_gemm.hpp"
+#include "compute/avx2_h4_ops.hpp"
 #include "compute/avx2_products.hpp"
 #include "compute/h4_rows.hpp"
 #include "ecco/block.hpp"
@@ -23,40 +24,7 @@ namespace {
 
 using namespace avx2;  // NOLINT(google-build-using-namespace): the pieces of this path
 
-struct Avx2Ops {
-  static int sum_lengths(const std::uint8_t* symbols, const std::uint8_t* lengths) noexcept {
-    const __m256i table = _mm256_broadcastsi128_si256(load128(lengths));
-    __m256i sum = _mm256_setzero_si256();  // at most 4 * 8 per byte
-    for (int i = 0; i < kGroup; i += 32) {
-      const auto* at = reinterpret_cast<const __m256i*>(symbols + i);
-      sum = _mm256_add_epi8(sum, _mm256_shuffle_epi8(table, _mm256_loadu_si256(at)));
-    }
-    const __m256i words = _mm256_sad_epu8(sum, _mm256_setzero_si256());
-    const __m128i two =
-        _mm_add_epi64(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    return static_cast<int>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
-  }
-
-  static void look_up_reversed(const std::uint8_t* symbols, const std::int8_t* table,
-                               std::int8_t* out) noexcept {
-    const __m256i values = _mm256_broadcastsi128_si256(load128(table));
-    for (int i = 0; i < kGroup; i += 32) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + kGroup - 32 - i),
-                          _mm256_shuffle_epi8(values, reversed(symbols + i)));
-    }
-  }
-
-  // 32 bytes, last one first.
-  static __m256i reversed(const std::uint8_t* bytes) noexcept {
-    const __m256i order = _mm256_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0,
-                                          1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m256i lanes =
-        _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)), order);
-    return _mm256_permute4x64_epi64(lanes, 0x4e);
-  }
-};
-
-using Decoder = h4::RowDecoder<Avx2Ops>;
+using Decoder = h4::RowDecoder<H4Ops>;
 
 // Blocks first, first + 1, ... of a tensor, counted row-major.
 struct BlockList {
@@ -69,55 +37,52 @@ struct BlockList {
 
 // ---- Decode ------------------------------------------------------------------------------------
 
-// 128 values: the sixteen of the block in two registers, chosen by symbol.
-[[gnu::always_inline]] inline void to_floats(const h4::CodedBlock& coded, float tensor_scale,
-                                             float* out) noexcept {
-  if ((coded.scale.bits & 0x7fu) == 0) {
-    std::fill_n(out, kGroup, 0.0f);
-    return;
-  }
-  const float m = tensor_scale * to_float(coded.scale);
-  alignas(32) float values[huffman::kSymbols];
-  for (int s = 0; s < huffman::kSymbols; ++s) {
-    values[s] = m * (static_cast<float>(h4::symbol_numerator(coded.pattern, s)) * 0x1p-7f);
-  }
-  alignas(32) std::uint8_t symbols[kGroup];
-  for (int i = 0; i < kGroup; i += 32) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(symbols + kGroup - 32 - i),
-                       Avx2Ops::reversed(coded.last + i));
-  }
-  const __m256 low = _mm256_load_ps(values);
-  const __m256 high = _mm256_load_ps(values + 8);
-  for (int e = 0; e < kGroup; e += 8) {
-    const auto* at = reinterpret_cast<const __m128i*>(symbols + e);
-    const __m256i index = _mm256_cvtepu8_epi32(_mm_loadl_epi64(at));
-    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));  // bit 3 to the sign
-    _mm256_storeu_ps(out + e, _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
-                                               _mm256_permutevar8x32_ps(high, index), upper));
-  }
-  std::fill(out + coded.coded, out + kGroup, 0.0f);
-  h4::Outlier outlier[h4::kMaxOutliers];
-  const int count = h4::read_outliers(coded, outlier);
-  for (int i = 0; i < count; ++i) {
-    out[outlier[i].position] = tensor_scale * to_float(outlier[i].value);
+// The values that the symbols stand for.
+[[gnu::always_inline]] inline void values_of_symbols(const std::int8_t* pattern, float m,
+                                                     float* values) noexcept {
+  alignas(16) std::int8_t centroids[huffman::kSymbols] = {};
+  std::copy_n(pattern, h4::kCentroids, centroids);
+  const __m128i bytes = load128(centroids);
+  const auto store = [&](int i, __m256i numerators) {
+    const __m256 parts = _mm256_mul_ps(_mm256_cvtepi32_ps(numerators), _mm256_set1_ps(0x1p-7f));
+    _mm256_store_ps(values + i, _mm256_mul_ps(_mm256_set1_ps(m), parts));
+  };
+  store(0, _mm256_cvtepi8_epi32(bytes));
+  const __m256i upper = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
+  store(8, _mm256_blend_epi32(upper, _mm256_set1_epi32(128), 0x80));  // the maximum's symbol
+}
+
+template <typename T>
+void convert(const float* values, T* out) noexcept {
+  for (int s = 0; s < huffman::kSymbols; ++s) out[s] = from_float<T>(values[s]);
+}
+template <>
+void convert(const float* values, half* out) noexcept {
+  for (int s = 0; s < huffman::kSymbols; s += 8) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + s),
+                     _mm256_cvtps_ph(_mm256_load_ps(values + s), _MM_FROUND_TO_NEAREST_INT));
   }
 }
 
-void convert(const float* values, std::size_t count, float* out) noexcept {
-  std::memcpy(out, values, count * sizeof *out);
-}
+// 128 values; the sixteen that the symbols stand for are converted once.
 template <typename T>
-void convert(const float* values, std::size_t count, T* out) noexcept {
-  for (std::size_t e = 0; e < count; ++e) out[e] = from_float<T>(values[e]);
-}
-template <>
-void convert(const float* values, std::size_t count, half* out) noexcept {
-  std::size_t e = 0;
-  for (; e + 8 <= count; e += 8) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + e),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(values + e), _MM_FROUND_TO_NEAREST_INT));
+[[gnu::always_inline]] inline void to_values(const h4::CodedBlock& coded, float tensor_scale,
+                                             T* out) noexcept {
+  if ((coded.scale.bits & 0x7fu) == 0) {
+    std::fill_n(out, kGroup, T{});
+    return;
   }
-  for (; e < count; ++e) out[e] = to_half(values[e]);
+  alignas(32) float values[huffman::kSymbols];
+  alignas(32) T table[huffman::kSymbols];
+  values_of_symbols(coded.pattern, tensor_scale * to_float(coded.scale), values);
+  convert(values, table);
+  H4Ops::look_up_reversed(coded.last, table, out);
+  std::fill(out + coded.coded, out + kGroup, T{});
+  h4::Outlier outlier[h4::kMaxOutliers];
+  const int count = h4::read_outliers(coded, outlier);
+  for (int i = 0; i < count; ++i) {
+    out[outlier[i].position] = from_float<T>(tensor_scale * to_float(outlier[i].value));
+  }
 }
 
 template <typename T>
@@ -129,11 +94,12 @@ void decode(const TensorView& tensor, std::size_t first_row, MatrixView<T> out) 
     const std::size_t count = std::min(h4::kChunk, end - first);
     const BlockList list(tensor, first, count);
     decoder.decode(list.block, count, [&](std::size_t i, const h4::CodedBlock& coded) {
-      const std::size_t row = (first + i) / per_row - first_row;
       const std::size_t at = (first + i) % per_row * kGroup;
-      alignas(32) float values[kGroup];
-      to_floats(coded, tensor.tensor_scale(), values);
-      convert(values, std::min<std::size_t>(kGroup, out.cols - at), out.row(row) + at);
+      T* const row = out.row((first + i) / per_row - first_row) + at;
+      if (at + kGroup <= out.cols) return to_values(coded, tensor.tensor_scale(), row);
+      alignas(32) T values[kGroup];
+      to_values(coded, tensor.tensor_scale(), values);
+      std::copy_n(values, out.cols - at, row);
     });
   }
 }
@@ -147,7 +113,7 @@ struct Chunk {
   void decode(Decoder& decoder, const std::uint8_t* const* list, std::size_t count,
               float tensor_scale) {
     decoder.decode(list, count, [&](std::size_t i, const h4::CodedBlock& coded) {
-      h4::to_int8<Avx2Ops>(coded, tensor_scale, blocks[i]);
+      h4::to_int8<H4Ops>(coded, tensor_scale, blocks[i]);
     });
   }
 };
