@@ -134,9 +134,9 @@ imply --table file); with --table file or tensor, faithful trains by the paper's
 Ctrl-C ends the run without a trace of OUT.
 
 --json prints one object: file, output, codec, effort, mode (null but for h4), table, threads,
-dry_run, source_bytes, stored_bytes (in a dry run without headers), ratio, bits_per_weight
-(null when nothing is compressed), seconds, values_per_second, and tensors: name, shape, dtype,
-codec (null: carried), reason, included, source_bytes, stored_bytes.)");
+dry_run, source_bytes, stored_bytes (in a dry run without headers and trained tables), ratio,
+bits_per_weight (null when nothing is compressed), seconds, values_per_second, and tensors:
+name, shape, dtype, codec (null: carried), reason, included, source_bytes, stored_bytes.)");
   add_file(app, "IN", &arguments.in,
            "A .safetensors file, an index of shards, or a model directory");
   add_out(app, &arguments.out);
@@ -146,10 +146,11 @@ codec (null: carried), reason, included, source_bytes, stored_bytes.)");
              "How hard to search (default: default)");
   CLI::Option* mode = add_choice(app, "--mode", &arguments.mode, kModes,
                                  "How h4 is encoded (default: rate-aware)");
-  CLI::Option* patterns = app->add_option("--patterns", arguments.patterns,
-                                          "Patterns of a trained h4 table, 16 to 256 (default 64)")
-                              ->type_name("S")
-                              ->check(CLI::Range(h4::kMinPatterns, kMaxPatterns).description(""));
+  CLI::Option* patterns =
+      app->add_option("--patterns", arguments.patterns,
+                      "Patterns of a trained h4 table, 16 to 256 (default: up to 64)")
+          ->type_name("S")
+          ->check(CLI::Range(h4::kMinPatterns, kMaxPatterns).description(""));
   CLI::Option* codebooks =
       app->add_option("--codebooks", arguments.codebooks,
                       "Huffman codebooks of a trained h4 table, 1 to 16 (default 4)")
@@ -161,7 +162,7 @@ codec (null: carried), reason, included, source_bytes, stored_bytes.)");
   add_regex(app, "--include", &arguments.include, "Compress only tensors with such names");
   add_regex(app, "--exclude", &arguments.exclude, "Carry tensors with such names");
   add_choice(app, "--table", &arguments.table, kTables,
-             "Patterns: built in (default), or trained where that gains");
+             "Patterns: built in (default), or trained (p2 to p5: where that gains)");
   add_threads(app, &arguments.threads);
   app->add_flag("--force", arguments.force, "Overwrite OUT if it exists");
   app->add_flag("--dry-run", arguments.dry_run,
