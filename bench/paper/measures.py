@@ -52,7 +52,8 @@ def compressed(programs, source, label, *options):
     """Size and error of a model after `ecco compress` with these options."""
     out, report = programs.compress(source, label, *options)
     info = programs.json("ecco", "info", out, "--against", source, "--json")
-    result = {"options": " ".join(map(str, options)), "bits_per_weight": report["bits_per_weight"],
+    words = [o.name if isinstance(o, pathlib.Path) else str(o) for o in options]
+    result = {"options": " ".join(words), "bits_per_weight": report["bits_per_weight"],
               "file_ratio": report["ratio"], "rmse": info["rmse"]}
     if report["codec"] == "h4":
         result |= h4_statistics(programs, out)
