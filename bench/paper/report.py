@@ -78,7 +78,8 @@ def decoder(results):
 
 def markdown(results):
     cache = results["cache"]
-    text = f"<!-- SPDX-License-Identifier: MIT -->\n# Measured\n\nProcessor: {results['machine']}. Perplexity reads "
+    text = "<!-- SPDX-License-Identifier: MIT -->\n# Measured\n\n"
+    text += f"Processor: {results['machine']}. Perplexity reads "
     windows = results["windows"] or "all"
     text += f"{windows} windows of the held-out\ntext, the exploration of S and H "
     text += f"{results['sweep_windows'] or 'all'}.\n\n"
