@@ -4,6 +4,8 @@ import math
 import pathlib
 import shutil
 
+import numpy as np
+
 import baselines
 import weights
 
@@ -138,6 +140,23 @@ def demo_cache(programs, text):
             "perplexity_a8": programs.perplexity(DEMO, text, "--activations", "a8")["perplexity"],
             "f16_to_h4_bytes": plain["kv_cache_bytes"] / 2 / cache["kv_cache_bytes"],
             **cache["kv_statistics"]}
+
+
+def kurtosis(values):
+    """Fourth moment over the squared second, of groups of 128, each brought to the same size."""
+    groups = baselines.grouped(values.reshape(-1, values.shape[-1]), 128).reshape(-1, 128)
+    squares = np.square(groups.astype(np.float32))
+    mean = squares.mean(axis=1, keepdims=True)
+    return float(np.square(squares / np.where(mean > 0, mean, 1)).mean(dtype=float))
+
+
+def tails(path):
+    """Mean kurtosis inside groups by kind of tensor; what Gaussian values have beside them."""
+    kinds = {"Gaussian": [kurtosis(np.random.default_rng(1).normal(size=(1024, 1024)))]}
+    for name, values in weights.read(path).items():
+        if is_compressed(values):
+            kinds.setdefault(weights.kind(name), []).append(kurtosis(values))
+    return {kind: sum(some) / len(some) for kind, some in kinds.items()}
 
 
 def other_model(programs, source, quick):

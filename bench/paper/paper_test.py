@@ -99,6 +99,11 @@ class Measures(unittest.TestCase):
         self.assertFalse(shape(2, 128, dtype=np.int64))
         self.assertTrue(shape(2, 32, dtype=np.float32))
 
+    def test_kurtosis(self):
+        signs = np.where(np.arange(256) % 2, 1, -1).reshape(2, 128)
+        self.assertEqual(measures.kurtosis(signs * np.array([[1.0], [100.0]])), 1.0)
+        self.assertEqual(measures.kurtosis(np.eye(1, 128)), 128.0)
+
     def test_grid(self):
         grid = measures.sweep_grid(measures.MODES, False)
         self.assertEqual(len(grid), 16)

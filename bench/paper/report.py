@@ -40,6 +40,12 @@ def shares(results):
     return f"{text}Cache of the demo model, H4's KV mode:\n\n{table(SHARES[:4], rows)}\n"
 
 
+def tails(results):
+    rows = [[model, kind, number(value, 2)] for model, kinds in results["tails"].items()
+            for kind, value in kinds.items()]
+    return f"## Kurtosis inside groups\n\n{table(['model', 'tensors', 'kurtosis'], rows)}\n"
+
+
 def formats(results):
     fp16 = results["formats"]["fp16"]["w4a16"]
     more = lambda p: "" if p is None else f"{number(p, 3)} (+{percent(p / fp16 - 1)})"
@@ -83,7 +89,7 @@ def markdown(results):
     windows = results["windows"] or "all"
     text += f"{windows} windows of the held-out\ntext, the exploration of S and H "
     text += f"{results['sweep_windows'] or 'all'}.\n\n"
-    text += formats(results) + sweep(results) + shares(results)
+    text += formats(results) + sweep(results) + shares(results) + tails(results)
     rows = [[name, number(cache[key], 3)] for name, key in
             (("f32", "perplexity"), ("KV cache in H4", "perplexity_kv_h4"),
              ("activations in A8", "perplexity_a8"))]

@@ -91,6 +91,8 @@ def measure(programs, arguments):
                 "sweep_fp16": exact.result()["perplexity"], "decoder": decoder.result(),
                 "cache": cache.result(), "formats": formats.result(),
                 "sweep": [point.result() for point in points],
+                "tails": {path.stem: measures.tails(path) for path in
+                          [measures.DEMO / "model.safetensors", *arguments.models]},
                 "models": {name: model.result() for name, model in others.items()}}
 
 
