@@ -42,6 +42,7 @@ Status out_of_memory() { return {StatusCode::out_of_memory, "out of memory in th
 
 Result<Encoder> Encoder::create(PatternTableView table, Effort effort, H4Mode mode) {
   if (Status status = detail::check_table(table, mode); !status) return fail(std::move(status));
+  if (effort > Effort::best) return fail(StatusCode::invalid_argument, "no such effort");
   try {
     if (table.codec == Codec::h4) {
       const Result<H4EncodeKernels> kernels = active_h4_encode_kernels();
@@ -59,8 +60,8 @@ Result<Encoder> Encoder::create(PatternTableView table, Effort effort, H4Mode mo
 
 Result<Encoder> Encoder::standard(Codec codec, Effort effort, H4Mode mode) {
   const PatternTableView table = standard_table(codec);
-  if (table.codec != codec) return create({codec, {}}, effort, mode);  // the error
-  if (effort > Effort::best) return fail(StatusCode::invalid_argument, "no such effort");
+  if (table.codec != codec) return create({codec, {}}, effort, mode);  // gives the error
+  if (effort > Effort::best) return create(table, effort, mode);       // so does this
   // Effort by codec, and one more row for mode faithful.
   static std::mutex mutex;
   static std::array<std::array<std::optional<Encoder>, 3>, kStoredCodecs.size() + 1> encoders;
