@@ -448,6 +448,20 @@ void encode_group(const CodingTables& tables, CodedGroup& group, int largest, fp
   writer.finish(block + h4::kBlockBits / 8);
 }
 
+// Loads a whole group and divides it by its scale; returns where its largest value is, or -1 once
+// the block of a group whose scale is 0 is written.
+int scale_group(const float* values, float tensor_scale, CodedGroup& group, fp8_e4m3& scale,
+                std::uint8_t* block) noexcept {
+  const int largest = load_group(values, group);
+  scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
+  if ((scale.bits & 0x7fu) == 0) {
+    std::memset(block, 0, h4::kBlockBits / 8);
+    return -1;
+  }
+  divide(group, tensor_scale * to_float(scale));
+  return largest;
+}
+
 void encode_kv_avx2(const CodingTables& tables, const float* values, int count, float tensor_scale,
                     std::uint8_t* block) noexcept {
   if (count != kGroup) {
@@ -455,13 +469,9 @@ void encode_kv_avx2(const CodingTables& tables, const float* values, int count, 
     return;
   }
   CodedGroup group;
-  const int largest = load_group(values, group);
-  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
-  if ((scale.bits & 0x7fu) == 0) {
-    std::memset(block, 0, h4::kBlockBits / 8);
-    return;
-  }
-  divide(group, tensor_scale * to_float(scale));
+  fp8_e4m3 scale;
+  const int largest = scale_group(values, tensor_scale, group, scale, block);
+  if (largest < 0) return;
   // The extremes of the others: in the largest one's place stands a copy of its
   // neighbour.
   group.quotients[largest] = group.quotients[largest ^ 1];
@@ -565,13 +575,9 @@ void encode_faithful_avx2(const CodingTables& tables, const float* values, const
     return;
   }
   CodedGroup group;
-  const int largest = load_group(values, group);
-  const fp8_e4m3 scale = to_fp8_e4m3(group.values[largest] / tensor_scale);
-  if ((scale.bits & 0x7fu) == 0) {
-    std::memset(block, 0, h4::kBlockBits / 8);
-    return;
-  }
-  divide(group, tensor_scale * to_float(scale));
+  fp8_e4m3 scale;
+  const int largest = scale_group(values, tensor_scale, group, scale, block);
+  if (largest < 0) return;
   alignas(32) std::int32_t weights[kGroup];
   integer_weights(importance, largest, weights);
   CellSums sums[CodingTables::kCells];
