@@ -6,7 +6,6 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,16 +14,13 @@
 #include "ecco/h4_parallel.hpp"
 #include "ecco/model.hpp"
 #include "ecco/safetensors.hpp"
+#include "support/golden_files.hpp"
 
 namespace ecco {
 namespace {
 
-std::string golden(const std::string& name) { return std::string(ECCO_TEST_GOLDEN) + "/" + name; }
-
-std::vector<std::uint8_t> read_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::golden;
+using test::read_bytes;
 
 /// One record of h4_blocks.txt.
 struct GoldenBlock {

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,16 +15,13 @@
 #include "ecco/model.hpp"
 #include "ecco/planar.hpp"
 #include "ecco/safetensors.hpp"
+#include "support/golden_files.hpp"
 
 namespace ecco {
 namespace {
 
-std::string golden(const std::string& name) { return std::string(ECCO_TEST_GOLDEN) + "/" + name; }
-
-std::vector<std::uint8_t> read_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::golden;
+using test::read_bytes;
 
 /// One record of blocks.txt.
 struct GoldenBlock {
