@@ -166,13 +166,14 @@ struct Image {
 };
 
 Result<Image> image_of(const TensorView& tensor, Layout layout) {
-  if (layout == Layout::raw) return Image{{}, detail::host_tables(tensor.table())};
+  detail::HostTables tables = detail::host_tables(tensor.table());
+  if (layout == Layout::raw) return Image{{}, std::move(tables)};
   if (tensor.codec() != Codec::p4) {
     return fail(StatusCode::unsupported, "tiles of " + std::string(codec_name(tensor.codec())));
   }
   auto tiles = pack_tiles(tensor, layout == Layout::dense);
   if (!tiles) return fail(tiles.error());
-  return Image{std::move(*tiles), detail::tile_tables(tensor.table(), layout == Layout::dense)};
+  return Image{std::move(*tiles), std::move(tables)};
 }
 
 }  // namespace
@@ -219,6 +220,7 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
                *device,
                blocks->data(),
                table->data(),
+               table->data() + 4 * tables.gated_at,
                reinterpret_cast<const std::uint32_t*>(table->data()) + tables.codes_at,
                tensor.table().patterns(),
                tables.codebooks};

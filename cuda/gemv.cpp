@@ -104,7 +104,7 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const T* x, st
   if (!status) return status;
   detail::GemvJob job{};
   job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
-  job.patterns = tensor.patterns;
+  job.gated = tensor.gated;
   job.codes = tensor.codes;
   job.x = reinterpret_cast<const uint4*>(fragments);
   job.factors = factors;

@@ -11,17 +11,13 @@ constexpr int kWarps = kThreads / kWarpLanes;
 
 template <typename Lane>
 __device__ void load_tables(GemvTables<Lane::kDense>& tables, const GemvJob& job) {
-  const auto* patterns = reinterpret_cast<const uint4*>(job.patterns);
+  const auto* patterns = reinterpret_cast<const uint4*>(job.gated);
   for (unsigned i = threadIdx.x; i < kMaxPatterns; i += kThreads) {
     tables.xy[i] = patterns[2 * i];
     tables.z[i] = patterns[2 * i + 1].x;
     tables.factors[i] = i == 0 ? 0.0f : job.tensor_scale * bits_float((i << 20) + (103u << 23));
   }
-  if constexpr (Lane::kDense) {
-    for (unsigned i = threadIdx.x; i < 1u << ClassCode::kMaxLength; i += kThreads) {
-      tables.codes[i] = job.codes[i];
-    }
-  }
+  if constexpr (Lane::kDense) load_codes(tables.codes, job.codes);
   __syncthreads();
 }
 

@@ -88,9 +88,9 @@ constexpr GemvPlan gemv_plan(unsigned row_tiles, unsigned column_tiles, unsigned
 /// A product on tiles: [row tile][column tile], rows past the end are zeros.
 struct GemvJob {
   const uint4* tiles;
-  const std::uint8_t* patterns;  ///< 256 rows of 32 bytes: tables 0, 1, 2 of GatedPattern
-  const std::uint32_t* codes;    ///< dense tiles: ClassCode::device_entry of 4096
-  const uint4* x;                ///< fragments of quantize
+  const std::uint8_t* gated;   ///< 256 rows of 32 bytes: tables 0, 1, 2 of GatedPattern
+  const std::uint32_t* codes;  ///< dense tiles: ClassCode::device_entry of 4096
+  const uint4* x;              ///< fragments of quantize
   const float* factors;
   float* sums;  ///< [slice][column][sum_stride]
   float tensor_scale;
@@ -116,5 +116,20 @@ struct FinishJob {
   std::size_t sum_stride;
 };
 cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
+
+/// Blocks, row-major, to tiles, [row tile][column tile], or back.
+struct RepackJob {
+  const std::uint8_t* from;
+  std::uint8_t* to;
+  const std::uint8_t* patterns;  ///< table of values, as for decode_planar
+  const std::uint32_t* codes;    ///< as in GemvJob
+  std::uint32_t* faults;         ///< rises by the number of blocks that could not be converted
+  unsigned pattern_count;
+  unsigned rows;
+  unsigned column_tiles;
+  unsigned tiles;  ///< at least 1
+};
+cudaError_t repack_to_tiles(bool dense, const RepackJob& job, cudaStream_t stream);
+cudaError_t repack_to_blocks(bool dense, const RepackJob& job, cudaStream_t stream);
 
 }  // namespace ecco::cuda::detail

@@ -14,9 +14,10 @@
 
 namespace ecco::cuda::detail {
 
-/// Words to copy to the device: values first; for h4 the codes from `codes_at` on.
+/// Words to copy to the device: values first, then what tiles need, then codes.
 struct HostTables {
   std::vector<std::uint32_t> words;
+  std::size_t gated_at = 0;
   std::size_t codes_at = 0;
   int codebooks = 0;
 };
@@ -66,28 +67,29 @@ inline HostTables h4_tables(const PatternTableView& table) {
   return out;
 }
 
-/// P4 tiles: 256 rows of 32 bytes, the three gated tables and 8 unused; for dense tiles the 4096
-/// entries of the class code. Patterns past the table are zeros.
-inline HostTables tile_tables(const PatternTableView& table, bool dense) {
-  HostTables out;
-  out.words.assign(8 * kMaxPatterns, 0);
+/// Appends the tables of P4 tiles: 256 rows of 32 bytes, the three gated tables and 8 unused, then
+/// the 4096 entries of the class code. Patterns past the table are zeros.
+inline void append_tile_tables(const PatternTableView& table, HostTables& out) {
+  out.gated_at = (out.words.size() + 3) / 4 * 4;  // rows are read as uint4
+  out.words.resize(out.gated_at + 8 * kMaxPatterns);
   for (int p = 0; p < table.patterns(); ++p) {
     const GatedPattern gated = gate_pattern(table.pattern(p));
     for (std::size_t i = 0; i < 24; ++i) {
-      set_byte(out.words.data() + 8 * p, i, gated.tables[i / 8][i % 8]);
+      set_byte(out.words.data() + out.gated_at + 8 * static_cast<std::size_t>(p), i,
+               gated.tables[i / 8][i % 8]);
     }
   }
   out.codes_at = out.words.size();
-  if (dense) {
-    for (std::size_t i = 0; i < 1u << ClassCode::kMaxLength; ++i) {
-      out.words.push_back(class_code().device_entry(i));
-    }
+  for (std::size_t i = 0; i < 1u << ClassCode::kMaxLength; ++i) {
+    out.words.push_back(class_code().device_entry(i));
   }
-  return out;
 }
 
 inline HostTables host_tables(const PatternTableView& table) {
-  return is_planar(table.codec) ? planar_tables(table) : h4_tables(table);
+  if (!is_planar(table.codec)) return h4_tables(table);
+  HostTables out = planar_tables(table);
+  if (table.codec == Codec::p4) append_tile_tables(table, out);
+  return out;
 }
 
 }  // namespace ecco::cuda::detail

@@ -109,7 +109,7 @@ Counts multiply(Layout layout, std::size_t batch) {
   const DeviceArray<float> sums(std::vector<float>(batch * kRows));
   cuda::detail::GemvJob job{};
   job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
-  job.patterns = device->view().patterns;
+  job.gated = device->view().gated;
   job.codes = device->view().codes;
   job.x = reinterpret_cast<const uint4*>(fragments.data());
   job.factors = factors.data();

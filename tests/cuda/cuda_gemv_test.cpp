@@ -274,7 +274,7 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   ASSERT_EQ(cuda::detail::quantize(quantize, device_x.data(), 1, false, nullptr), cudaSuccess);
   cuda::detail::GemvJob job{};
   job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
-  job.patterns = device->view().patterns;
+  job.gated = device->view().gated;
   job.codes = device->view().codes;
   job.x = reinterpret_cast<const uint4*>(fragments.data());
   job.factors = factors.data();

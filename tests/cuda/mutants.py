@@ -29,6 +29,7 @@ H4_CU = ("cuda/decode_h4.cu", "cuda/decode_h4.cu", "decode")
 QUANTIZE = ("cuda/quantize.cu", "cuda/quantize.cu", "gemv")
 TILES = (INC + "gemv.cuh", "cuda/gemv.cu", "gemv")
 GEMV = ("cuda/gemv.cu", "cuda/gemv.cu", "gemv")
+REPACK = ("cuda/repack.cu", "cuda/repack.cu", "repack")
 MUTANTS = [
     ("shift by 64", *PLANAR, "place >= 0 ? shift_right(tail", "place >= -63 ? shift_right(tail"),
     ("lane", *PLANAR, "(t & 1) != 0 ? other : 0", "(t & 2) != 0 ? other : 0"),
@@ -90,6 +91,21 @@ MUTANTS = [
      "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
     ("split-K", *GEMV, "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
     ("split-K", *GEMV, "vector * job.digits + digit", "vector + digit"),
+    ("lane", *REPACK, "(lane & 28) & 15u", "(lane & 24) & 15u"),
+    ("bound", *REPACK, "other < (rank >> R << R) + (1u << R)", "other < kClasses << R"),
+    ("rounding", *REPACK, "row[other] == row[rank] && other < rank", "row[other] == row[rank] && other > rank"),
+    ("bound", *REPACK, "(words.head.x & 255u) >= patterns", "(words.head.x & 255u) > patterns"),
+    ("mask", *REPACK, "top >> 16 << 16", "top"),
+    ("shift by 64", *REPACK, "~shift_left(~0ull, static_cast<std::uint32_t>(unused))", "(1ull << (unused & 63)) - 1"),
+    ("lane", *REPACK, "(lane & 1) != 0 ? other : 0; const int place = high",
+     "(lane & 2) != 0 ? other : 0; const int place = high"),
+    ("sync", *REPACK, "writer.load(job); __syncthreads();", "writer.load(job);"),
+    ("stale accumulator", *REPACK, "tail |= shift_left(chunk,", "tail = shift_left(chunk,"),
+    ("shift", *REPACK, "bits[2], 1) >> 8)", "bits[2], 1))"),
+    ("lane", *REPACK, "__shfl_xor_sync(kFullMask, middle, 2) << 8", "__shfl_xor_sync(kFullMask, middle, 1) << 8"),
+    ("table column", *REPACK, "rank % 16 / 4 * 4 + place", "rank % 16 / 4 * 4 + rank % 4"),
+    ("tail tile", *REPACK, "if (row >= job.rows) return nullptr;", ""),
+    ("bound", *REPACK, "!good && lane % 4 == 0", "!good"),
     ("stale accumulator", *GEMV, "if (left > 2) even.load(tile + 2 * kTileStep, lane);", ""),
 ]
 

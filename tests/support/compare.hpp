@@ -35,6 +35,7 @@ inline bool same_bits(float a, float b) {
 inline bool same_bits(half a, half b) { return a.bits == b.bits; }
 inline bool same_bits(bfloat16 a, bfloat16 b) { return a.bits == b.bits; }
 inline bool same_bits(std::int8_t a, std::int8_t b) { return a == b; }
+inline bool same_bits(std::uint8_t a, std::uint8_t b) { return a == b; }
 
 /// Index of the first difference, or -1.
 template <typename T>

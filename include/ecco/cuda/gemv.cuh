@@ -37,6 +37,20 @@ struct Gated {
   std::uint32_t x0, x1, y0, y1, z;
 };
 
+template <bool kDense>
+__device__ __forceinline__ Gated load_gated(const GemvTables<kDense>& tables,
+                                            std::uint32_t pattern) {
+  const uint4 xy = tables.xy[pattern];
+  return {xy.x, xy.y, xy.z, xy.w, tables.z[pattern]};
+}
+
+/// Fills GemvTables::codes; all threads of the (one-dimensional) block call it, then
+/// __syncthreads(). `from` = ClassCode::device_entry of 0..4095.
+template <std::size_t N>
+__device__ __forceinline__ void load_codes(std::uint32_t (&codes)[N], const std::uint32_t* from) {
+  for (unsigned i = threadIdx.x; i < N; i += blockDim.x) codes[i] = from[i];
+}
+
 /// Selectors of four weights -> their three A registers, whose sum the tensor core makes.
 struct Parts {
   std::uint32_t x, y, z;
@@ -192,8 +206,7 @@ __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uin
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const std::uint32_t header = lane.header_of(half);
-    const uint4 xy = tables.xy[header & 255u];
-    gated[half] = {xy.x, xy.y, xy.z, xy.w, tables.z[header & 255u]};
+    gated[half] = load_gated(tables, header & 255u);
     row_factor[half] = tables.factors[header >> 8 & 255u];
   }
   uint4 b[NT][2];

@@ -31,13 +31,9 @@ struct SharedTables {
   std::uint32_t patterns[kTableRows * kPatternWords<R>];
 };
 
-/// Fills the tables; all threads of the (one-dimensional) block call it, then __syncthreads().
-/// `table` = kTableRows rows of kPatternWords<R> words.
-template <int R>
-__device__ __forceinline__ void load_tables(SharedTables<R>& shared, const std::uint32_t* table) {
-  for (unsigned i = threadIdx.x; i < kTableRows * kPatternWords<R>; i += blockDim.x) {
-    shared.patterns[i] = table[i];
-  }
+/// Fills SharedTables::deposit; all threads of the (one-dimensional) block call it, then
+/// __syncthreads().
+__device__ __forceinline__ void load_deposit(std::uint8_t (&table)[256]) {
   for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
     const unsigned mask = i & 15u;
     unsigned chunk = i >> 4;
@@ -47,8 +43,17 @@ __device__ __forceinline__ void load_tables(SharedTables<R>& shared, const std::
       deposited |= (chunk & 1u) << bit;
       chunk >>= 1;
     }
-    shared.deposit[i] = static_cast<std::uint8_t>(deposited | __popc(mask) << 4);
+    table[i] = static_cast<std::uint8_t>(deposited | __popc(mask) << 4);
   }
+}
+
+/// Fills the tables; called as load_deposit. `table` = kTableRows rows of kPatternWords<R> words.
+template <int R>
+__device__ __forceinline__ void load_tables(SharedTables<R>& shared, const std::uint32_t* table) {
+  for (unsigned i = threadIdx.x; i < kTableRows * kPatternWords<R>; i += blockDim.x) {
+    shared.patterns[i] = table[i];
+  }
+  load_deposit(shared.deposit);
 }
 
 /// One lane's share of a block.
@@ -90,6 +95,7 @@ struct ClassMasks {
   std::uint32_t second;
   std::uint32_t fourth;
   std::uint32_t odd;
+  int used;  ///< tail bits of the lane's half
 };
 
 /// Decodes the levels of the tail (docs/format.md, section 2). Whole warps call it: the two lanes
@@ -103,8 +109,8 @@ __device__ __forceinline__ ClassMasks decode_classes(uint4 head, std::uint32_t u
                                static_cast<std::uint64_t>(head.z) << 48;
   const std::uint64_t tail = high ? middle : bottom;
   std::uint32_t mask = upper;
-  ClassMasks classes{0, 0, upper};
-  int used = 0;
+  ClassMasks classes{0, 0, upper, 0};
+  int& used = classes.used;
 #pragma unroll
   for (int level = 2; level <= 4; ++level) {
     const int own = __popc(mask);

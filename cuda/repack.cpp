@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Host side of conversions between layouts.
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "ecco/cuda/device.hpp"
+#include "ecco/cuda/tiles.hpp"
+#include "errors.hpp"
+#include "launch.hpp"
+
+namespace ecco::cuda {
+namespace {
+
+bool is_tiles(Layout layout) { return layout == Layout::dense || layout == Layout::fast; }
+
+Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
+                                 std::span<std::uint8_t> out, std::uint32_t* faults,
+                                 Stream stream) {
+  const bool pack = from.layout == Layout::raw && is_tiles(to);
+  if (!pack && !(is_tiles(from.layout) && to == Layout::raw)) {
+    return fail(StatusCode::unsupported, "layouts are converted from raw to tiles and back");
+  }
+  const bool dense = (pack ? to : from.layout) == Layout::dense;
+  const std::size_t bytes = layout_bytes(from.codec, to, from.rows, from.cols);
+  if (layout_bytes(from.codec, pack ? to : from.layout, 1, 1) == 0) {
+    return fail(StatusCode::unsupported, std::string(dense ? "dense" : "fast") + " tiles of " +
+                                             std::string(codec_name(from.codec)));
+  }
+  if (out.size() != bytes) {
+    return fail(StatusCode::shape_mismatch, "an output of " + std::to_string(out.size()) +
+                                                " bytes, but " + std::to_string(bytes) +
+                                                " are needed");
+  }
+  if (!detail::aligned(out.data(), detail::kAlignment) ||
+      !detail::aligned(from.blocks, detail::kAlignment)) {
+    return fail(StatusCode::invalid_argument, "input or output are not aligned to 16 bytes");
+  }
+  if (faults == nullptr || !detail::aligned(faults, sizeof(*faults))) {
+    return fail(StatusCode::invalid_argument, "no aligned word for the number of faults");
+  }
+  if (Status status = detail::check_device(from.device); !status) return fail(status);
+  DeviceTensorView result = from;
+  result.layout = to;
+  result.blocks = out.data();
+  if (bytes == 0) return result;
+  const std::size_t column_tiles = blocks_per_row(from.cols);
+  const std::size_t row_tiles = (from.rows + kTileRows - 1) / kTileRows;
+  const detail::RepackJob job{from.blocks,
+                              out.data(),
+                              from.patterns,
+                              from.codes,
+                              faults,
+                              static_cast<unsigned>(from.pattern_count),
+                              static_cast<unsigned>(from.rows),
+                              static_cast<unsigned>(column_tiles),
+                              static_cast<unsigned>(row_tiles * column_tiles)};
+  const cudaError_t error = pack ? detail::repack_to_tiles(dense, job, stream)
+                                 : detail::repack_to_blocks(dense, job, stream);
+  if (Status status = detail::check("repack", error); !status) return fail(status);
+  return result;
+}
+
+}  // namespace
+
+std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept {
+  const std::size_t columns = blocks_per_row(cols);
+  const std::size_t tiles = (rows + kTileRows - 1) / kTileRows * columns;
+  switch (layout) {
+    case Layout::raw:
+      return rows * columns * block_bytes(codec);
+    case Layout::dense:
+      return codec == Codec::p4 ? tiles * kDenseTileBytes : 0;
+    case Layout::fast:
+      return codec == Codec::p4 ? tiles * kFastTileBytes : 0;
+    case Layout::automatic:
+      break;
+  }
+  return 0;
+}
+
+Result<DeviceTensorView> repack(const DeviceTensorView& from, Layout to,
+                                std::span<std::uint8_t> out, std::uint32_t* faults,
+                                Stream stream) noexcept try {
+  return convert(from, to, out, faults, stream);
+} catch (const std::bad_alloc&) {
+  return fail(StatusCode::out_of_memory, "");
+}
+
+}  // namespace ecco::cuda
