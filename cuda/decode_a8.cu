@@ -25,11 +25,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeJob job, T* __re
     const a8::LaneValues lane_values =
         a8::decode_lanes(__ldg(words + part), lane, job.tensor_scale);
     float values[4];
-#pragma unroll
-    for (unsigned b = 0; b < 4; ++b) {  // 0x4B0000cc is 2^23 + cc
-      const std::uint32_t biased = prmt(lane_values.bytes, 0x4B000000u, 0x7440u + b);
-      values[b] = (bits_float(biased) - 8388736.0f) * lane_values.factor;
-    }
+    a8::to_floats(lane_values, values);
     const std::uint32_t at = place.column * ecco::a8::kValues + 4 * part;
     store_four<kVector>(out + place.row * job.row_stride + at, values, at, live ? job.cols : 0);
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "ecco/a8.hpp"
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tiles.hpp"
 #include "errors.hpp"
@@ -57,26 +58,65 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, Activations ac
   return pass;
 }
 
+/// Vectors of half, bfloat16 or float.
 template <typename T>
-Status check_product(const DeviceTensorView& tensor, const MatrixView<const T>& x,
-                     const MatrixView<float>& y) {
+struct Numbers {
+  MatrixView<const T> x;
+
+  [[nodiscard]] std::size_t rows() const { return x.rows; }
+  [[nodiscard]] std::size_t cols() const { return x.cols; }
+  [[nodiscard]] Status check_memory() const {
+    if (x.rows > 1 && x.row_stride < x.cols) {
+      return {StatusCode::invalid_argument, "the rows of x overlap"};
+    }
+    if (aligned(x.data, sizeof(T))) return {};
+    return {StatusCode::invalid_argument, "x is not aligned to its values"};
+  }
+  cudaError_t quantize(detail::QuantizeJob job, std::size_t first, unsigned batch, bool two_digits,
+                       Stream stream) const {
+    job.x_stride = x.row_stride;
+    return detail::quantize(job, x.row(first), batch, two_digits, stream);
+  }
+};
+
+/// Vectors of A8 blocks.
+struct A8Blocks {
+  A8View x;
+
+  [[nodiscard]] std::size_t rows() const { return x.rows; }
+  [[nodiscard]] std::size_t cols() const { return x.cols; }
+  [[nodiscard]] Status check_memory() const {
+    if (aligned(x.blocks, detail::kAlignment)) return {};
+    return {StatusCode::invalid_argument, "the blocks of x are not aligned to 16 bytes"};
+  }
+  cudaError_t quantize(detail::QuantizeJob job, std::size_t first, unsigned batch, bool two_digits,
+                       Stream stream) const {
+    job.x_stride = (x.cols + a8::kValues - 1) / a8::kValues * a8::kValues;
+    return detail::quantize_a8(job, x.blocks + first * job.x_stride, x.tensor_scale, batch,
+                               two_digits, stream);
+  }
+};
+
+template <typename Input>
+Status check_product(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
   if (tensor.layout != Layout::dense && tensor.layout != Layout::fast) {
     return {StatusCode::unsupported, "products take tensors of layout dense or fast"};
   }
-  if (x.cols != tensor.cols || y.cols != tensor.rows || x.rows != y.rows) {
+  if (x.cols() != tensor.cols || y.cols != tensor.rows || x.rows() != y.rows) {
     return {StatusCode::shape_mismatch,
             "a " + std::to_string(tensor.rows) + " x " + std::to_string(tensor.cols) +
-                " tensor, x of " + std::to_string(x.rows) + " x " + std::to_string(x.cols) +
+                " tensor, x of " + std::to_string(x.rows()) + " x " + std::to_string(x.cols()) +
                 ", y of " + std::to_string(y.rows) + " x " + std::to_string(y.cols)};
   }
-  if (x.rows == 0 || x.rows > kMaxBatch) {
-    return {StatusCode::invalid_argument, std::to_string(x.rows) + " vectors are not 1..16"};
+  if (x.rows() == 0 || x.rows() > kMaxBatch) {
+    return {StatusCode::invalid_argument, std::to_string(x.rows()) + " vectors are not 1..16"};
   }
-  if (x.rows > 1 && (x.row_stride < x.cols || y.row_stride < y.cols)) {
-    return {StatusCode::invalid_argument, "the rows of x or y overlap"};
+  if (Status status = x.check_memory(); !status) return status;
+  if (y.rows > 1 && y.row_stride < y.cols) {
+    return {StatusCode::invalid_argument, "the rows of y overlap"};
   }
-  if (!aligned(x.data, sizeof(T)) || !aligned(y.data, sizeof(float))) {
-    return {StatusCode::invalid_argument, "x or y is not aligned to its values"};
+  if (!aligned(y.data, sizeof(float))) {
+    return {StatusCode::invalid_argument, "y is not aligned to its values"};
   }
   if (!aligned(tensor.blocks, detail::kAlignment)) {
     return {StatusCode::invalid_argument, "the tiles are not aligned to 16 bytes"};
@@ -85,14 +125,15 @@ Status check_product(const DeviceTensorView& tensor, const MatrixView<const T>& 
 }
 
 /// Quantises the vectors of a pass, multiplies, and adds up slices and digits.
-template <typename T>
-Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const T* x, std::size_t x_stride,
-                float* y, std::size_t y_stride, std::uint8_t* workspace, Stream stream) {
+template <typename Input>
+Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x,
+                std::size_t first, float* y, std::size_t y_stride, std::uint8_t* workspace,
+                Stream stream) {
   auto* fragments = reinterpret_cast<std::uint32_t*>(workspace);
   auto* factors = reinterpret_cast<float*>(workspace + pass.fragment_bytes());
   auto* sums = reinterpret_cast<float*>(workspace + pass.fragment_bytes() + pass.factor_bytes());
   const auto rows = static_cast<unsigned>(tensor.rows);
-  const detail::QuantizeJob quantize{x_stride,
+  const detail::QuantizeJob quantize{0,
                                      static_cast<unsigned>(tensor.cols),
                                      pass.column_tiles,
                                      pass.n_tiles(),
@@ -100,7 +141,7 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const T* x, st
                                      fragments,
                                      factors};
   Status status =
-      check("quantize", detail::quantize(quantize, x, pass.batch, pass.digits == 2, stream));
+      check("quantize", x.quantize(quantize, first, pass.batch, pass.digits == 2, stream));
   if (!status) return status;
   detail::GemvJob job{};
   job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
@@ -125,8 +166,8 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const T* x, st
                                    stream));
 }
 
-template <typename T>
-Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
+template <typename Input>
+Status multiply(const DeviceTensorView& tensor, const Input& x, MatrixView<float> y,
                 Activations activations, std::span<std::uint8_t> workspace, Stream stream) {
   if (Status status = check_product(tensor, x, y); !status) return status;
   if (tensor.rows == 0) return {};
@@ -137,16 +178,16 @@ Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixVie
   int count = 0;
   Status status = check("cudaDeviceGetAttribute", detail::multiprocessors(count));
   if (!status) return status;
-  Pass pass = make_pass(tensor, x.rows, activations, count);
+  Pass pass = make_pass(tensor, x.rows(), activations, count);
   if (workspace.size() < pass.bytes() || !aligned(workspace.data(), detail::kAlignment)) {
     return {StatusCode::invalid_argument, "a workspace of " + std::to_string(workspace.size()) +
                                               " bytes, but " + std::to_string(pass.bytes()) +
                                               ", aligned to 16, are needed"};
   }
-  for (std::size_t first = 0; first < x.rows && status; first += pass.batch) {
-    pass.batch = static_cast<unsigned>(std::min<std::size_t>(pass.batch, x.rows - first));
-    status = run_pass(tensor, pass, x.row(first), x.row_stride, y.row(first), y.row_stride,
-                      workspace.data(), stream);
+  for (std::size_t first = 0; first < x.rows() && status; first += pass.batch) {
+    pass.batch = static_cast<unsigned>(std::min<std::size_t>(pass.batch, x.rows() - first));
+    status =
+        run_pass(tensor, pass, x, first, y.row(first), y.row_stride, workspace.data(), stream);
   }
   return status;
 }
@@ -163,15 +204,23 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+  return detail::guarded(
+      [&] { return multiply(tensor, Numbers<half>{x}, y, activations, workspace, stream); });
 }
 Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+  return detail::guarded(
+      [&] { return multiply(tensor, Numbers<bfloat16>{x}, y, activations, workspace, stream); });
 }
 Status gemv(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+  return detail::guarded(
+      [&] { return multiply(tensor, Numbers<float>{x}, y, activations, workspace, stream); });
+}
+Status gemv(const DeviceTensorView& tensor, const A8View& x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
+  return detail::guarded(
+      [&] { return multiply(tensor, A8Blocks{x}, y, activations, workspace, stream); });
 }
 
 }  // namespace ecco::cuda

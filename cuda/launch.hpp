@@ -59,7 +59,7 @@ constexpr unsigned stored_columns(unsigned columns) {
 
 /// Activations and where their digits go; columns = vectors * digits.
 struct QuantizeJob {
-  std::size_t x_stride;      ///< between vectors, in values
+  std::size_t x_stride;      ///< between vectors, in values; in bytes of A8 blocks
   unsigned cols;             ///< values of a vector
   unsigned column_tiles;     ///< groups of 128
   unsigned n_tiles;          ///< 1 or 2
@@ -70,6 +70,8 @@ struct QuantizeJob {
 template <typename T>
 cudaError_t quantize(const QuantizeJob& job, const T* x, unsigned batch, bool two_digits,
                      cudaStream_t stream);
+cudaError_t quantize_a8(const QuantizeJob& job, const std::uint8_t* blocks, float tensor_scale,
+                        unsigned batch, bool two_digits, cudaStream_t stream);
 
 /// Slices of K, so that there are about two blocks of threads per multiprocessor, each with a
 /// column tile for every warp at least.

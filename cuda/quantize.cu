@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Activations -> int8 digits in the order of B fragments: one warp per vector and 128 values.
+#include "ecco/a8.hpp"
+#include "ecco/cuda/a8.cuh"
 #include "ecco/cuda/intrinsics.cuh"
 #include "launch.cuh"
 
@@ -17,24 +19,58 @@ __device__ __forceinline__ std::uint32_t pack_bytes(const int (&values)[4]) {
   return prmt(low, high, 0x5410u);
 }
 
+/// Vectors of numbers.
+template <typename T>
+struct Numbers {
+  const T* x;
+
+  /// The values 4 lane..4 lane + 3 of a group; 0 past the last column. Whole warps call it.
+  __device__ __forceinline__ void load(const QuantizeJob& job, unsigned vector, unsigned group,
+                                       unsigned lane, float (&values)[4]) const {
+    const T* from = x + vector * job.x_stride;
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      const unsigned at = group * kGroup + 4 * lane + i;
+      values[i] = at < job.cols ? to_float(from[at]) : 0.0f;
+    }
+  }
+};
+
+/// Vectors of A8 blocks; a group is two of them.
+struct A8Blocks {
+  const std::uint8_t* blocks;
+  float tensor_scale;
+
+  __device__ __forceinline__ void load(const QuantizeJob& job, unsigned vector, unsigned group,
+                                       unsigned lane, float (&values)[4]) const {
+    const unsigned at = group * kGroup + 4 * lane;
+    const auto* words = reinterpret_cast<const std::uint32_t*>(blocks + vector * job.x_stride);
+    const bool exists = at / ecco::a8::kValues * ecco::a8::kValues < job.cols;
+    const std::uint32_t word = exists ? __ldg(words + at / 4) : 0;
+    const a8::LaneValues four = a8::decode_lanes(word, static_cast<int>(lane), tensor_scale);
+    a8::to_floats(four, values);
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      if (at + i >= job.cols) values[i] = 0.0f;
+    }
+  }
+};
+
 /// Lane l of a warp takes the values 4 l..4 l + 3, which are byte 0..3 of register l / 4 % 2 of
 /// mma l / 8 for lane l % 4 of the fragment. A group with a NaN or an infinity gets the factor
 /// NaN.
-template <typename T, bool kTwoDigits>
-__global__ void __launch_bounds__(kThreads)
-    quantize_kernel(QuantizeJob job, const T* __restrict__ x) {
+template <typename Source, bool kTwoDigits>
+__global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Source source) {
   const unsigned lane = threadIdx.x % kWarpLanes;
   const unsigned block = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
   const unsigned vector = blockIdx.y;
   if (block >= job.column_tiles) return;
-  const T* from = x + static_cast<std::size_t>(vector) * job.x_stride;
   float values[4];
+  source.load(job, vector, block, lane, values);
   float largest = 0.0f;
   bool finite = true;
 #pragma unroll
   for (unsigned i = 0; i < 4; ++i) {
-    const unsigned at = block * kGroup + 4 * lane + i;
-    values[i] = at < job.cols ? to_float(from[at]) : 0.0f;
     const float magnitude = fabsf(values[i]);
     finite = finite && magnitude < INFINITY;
     largest = fmaxf(largest, magnitude);
@@ -69,16 +105,27 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+template <typename Source>
+cudaError_t launch(const QuantizeJob& job, const Source& source, unsigned batch, bool two_digits,
+                   cudaStream_t stream) {
+  constexpr unsigned kWarps = kThreads / kWarpLanes;
+  const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, batch);
+  const auto kernel = two_digits ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
+  kernel<<<grid, kThreads, 0, stream>>>(job, source);
+  return cudaGetLastError();
+}
+
 }  // namespace
 
 template <typename T>
 cudaError_t quantize(const QuantizeJob& job, const T* x, unsigned batch, bool two_digits,
                      cudaStream_t stream) {
-  constexpr unsigned kWarps = kThreads / kWarpLanes;
-  const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, batch);
-  const auto kernel = two_digits ? quantize_kernel<T, true> : quantize_kernel<T, false>;
-  kernel<<<grid, kThreads, 0, stream>>>(job, x);
-  return cudaGetLastError();
+  return launch(job, Numbers<T>{x}, batch, two_digits, stream);
+}
+
+cudaError_t quantize_a8(const QuantizeJob& job, const std::uint8_t* blocks, float tensor_scale,
+                        unsigned batch, bool two_digits, cudaStream_t stream) {
+  return launch(job, A8Blocks{blocks, tensor_scale}, batch, two_digits, stream);
 }
 
 template cudaError_t quantize(const QuantizeJob&, const half*, unsigned, bool, cudaStream_t);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cuda/support.hpp"
+#include "ecco/a8.hpp"
 #include "ecco/gemv.hpp"
 #include "launch.hpp"
 
@@ -80,18 +81,17 @@ float dot_row(const TensorView& tensor, std::size_t row, const Digit& x,
   return total;
 }
 
-/// The device's results for one batch, [vector][row], with a gap behind each vector's rows.
-template <typename T>
-std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vector<T>& x,
-                            std::size_t x_stride, std::size_t batch, Activations activations) {
+/// The device's results for one batch, [vector][row], with a gap behind each vector's rows. `x` =
+/// a view of device memory.
+template <typename View>
+std::vector<float> multiply_view(const cuda::DeviceTensorView& tensor, const View& x,
+                                 std::size_t batch, Activations activations) {
   const std::size_t y_stride = tensor.rows + 3;
-  const DeviceArray<T> device_x(x);
   const DeviceArray<float> y(std::vector<float>(batch * y_stride, -7.0f));
   const DeviceArray<uint4> workspace(
       std::vector<uint4>(cuda::gemv_workspace_bytes(tensor, batch, activations) / 16 + 1));
   const Status status =
-      cuda::gemv(tensor, MatrixView<const T>{device_x.data(), batch, tensor.cols, x_stride},
-                 MatrixView<float>{y.data(), batch, tensor.rows, y_stride}, activations,
+      cuda::gemv(tensor, x, MatrixView<float>{y.data(), batch, tensor.rows, y_stride}, activations,
                  {reinterpret_cast<std::uint8_t*>(workspace.data()),
                   cuda::gemv_workspace_bytes(tensor, batch, activations)},
                  nullptr);
@@ -104,6 +104,14 @@ std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vec
     }
   }
   return out;
+}
+
+template <typename T>
+std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vector<T>& x,
+                            std::size_t x_stride, std::size_t batch, Activations activations) {
+  const DeviceArray<T> device_x(x);
+  const MatrixView<const T> view{device_x.data(), batch, tensor.cols, x_stride};
+  return multiply_view(tensor, view, batch, activations);
 }
 
 /// Vectors with a large value here and there, a group of zeros, and a tiny one.
@@ -224,6 +232,37 @@ TEST_P(CudaGemv, SpreadsNanOfItsVectorOnly) {
   EXPECT_TRUE(std::isnan(got[14]));
 }
 
+// As the values that the blocks decode to; any bytes, scale code 0 among them, and half a group.
+TEST_P(CudaGemv, TakesA8Blocks) {
+  std::mt19937 random(32);
+  for (const Shape& shape : {Shape{17, 129}, {1, 64}, {3, 1}, {16, 1152}}) {
+    const auto tensor = random_tensor(random, shape.rows, shape.cols);
+    ASSERT_TRUE(tensor);
+    const auto device = cuda::upload(tensor->view(), GetParam());
+    ASSERT_TRUE(device);
+    constexpr std::size_t kBatch = 9;
+    const std::size_t per_row = (shape.cols + 63) / 64;
+    auto blocks = test::arbitrary_blocks(random, Codec::a8, kBatch * per_row);
+    for (std::size_t i = 7; i < blocks.size(); i += 8) {
+      if (i / 64 % 3 == 1) blocks[i] &= 0xfeu;  // scale code 0
+    }
+    const DeviceArray<std::uint8_t> x(blocks);
+    std::vector<float> values(kBatch * shape.cols);
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      a8::decode_row(blocks.data() + 64 * i * per_row, shape.cols, 0.41f,
+                     values.data() + i * shape.cols);
+    }
+    for (const auto activations : {Activations::int8, Activations::int16}) {
+      const cuda::A8View view{x.data(), kBatch, shape.cols, 0.41f};
+      EXPECT_EQ(first_difference(
+                    multiply_view(device->view(), view, kBatch, activations),
+                    multiply<float>(device->view(), values, shape.cols, kBatch, activations)),
+                -1)
+          << shape.rows << " x " << shape.cols;
+    }
+  }
+}
+
 // The codes of one lane take 96 bits, those of its neighbour 40: all of the 136 they share.
 TEST_P(CudaGemv, ReadsCodesFromTheNeighboursEnd) {
   std::mt19937 random(28);
@@ -332,6 +371,13 @@ TEST_F(CudaGemvErrors, RefusesWhatDoesNotFit) {
   EXPECT_EQ(code(device->view(), in, out, {workspace + 8, bytes}), StatusCode::invalid_argument);
   EXPECT_EQ(code(device->view(), {x.data(), 2, 300, 299}, out, space),
             StatusCode::invalid_argument);
+  const auto a8_code = [&](const cuda::A8View& view) {
+    return cuda::gemv(device->view(), view, out, Activations::int16, space, nullptr).code();
+  };
+  const auto* blocks = reinterpret_cast<const std::uint8_t*>(x.data());
+  EXPECT_EQ(a8_code({blocks, 2, 300, 1.0f}), StatusCode::ok);
+  EXPECT_EQ(a8_code({blocks + 4, 2, 300, 1.0f}), StatusCode::invalid_argument);
+  EXPECT_EQ(a8_code({blocks, 2, 320, 1.0f}), StatusCode::shape_mismatch);
   auto* odd = reinterpret_cast<float*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
   EXPECT_EQ(code(device->view(), in, {odd, 2, 4, 8}, space), StatusCode::invalid_argument);
 }

@@ -140,6 +140,15 @@ Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<bflo
 Status decode_a8(const std::uint8_t* blocks, float tensor_scale, MatrixView<float> out,
                  Stream stream) noexcept;
 
+/// Rows of A8 blocks, ceil(cols / 64) each, one row after the other in device memory aligned to 16
+/// bytes.
+struct A8View {
+  const std::uint8_t* blocks = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  float tensor_scale = 1.0f;
+};
+
 /// How activations are rounded, per vector and group of 128 values.
 enum class Activations : std::uint8_t {
   int8,   ///< as Int8Activations: |error| <= max / 254
@@ -164,6 +173,9 @@ Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView
 Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 Status gemv(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+/// The same result as for what decode_a8 makes of x in float.
+Status gemv(const DeviceTensorView& tensor, const A8View& x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 
 }  // namespace ecco::cuda
