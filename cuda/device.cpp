@@ -142,7 +142,7 @@ namespace {
 constexpr double kFastFrom = 18.0;
 
 Result<Layout> automatic_layout(Codec codec, int device) {
-  if (codec != Codec::p4) return Layout::raw;
+  if (codec != Codec::p4) return is_planar(codec) ? Layout::fast : Layout::raw;
   int memory_khz = 0;
   int bus_bits = 0;
   int clock_khz = 0;
@@ -168,8 +168,10 @@ struct Image {
 Result<Image> image_of(const TensorView& tensor, Layout layout) {
   detail::HostTables tables = detail::host_tables(tensor.table());
   if (layout == Layout::raw) return Image{{}, std::move(tables)};
-  if (tensor.codec() != Codec::p4) {
-    return fail(StatusCode::unsupported, "tiles of " + std::string(codec_name(tensor.codec())));
+  if (!is_planar(tensor.codec()) || (layout == Layout::dense && tensor.codec() != Codec::p4)) {
+    return fail(StatusCode::unsupported,
+                (layout == Layout::dense ? "dense tiles of " : "tiles of ") +
+                    std::string(codec_name(tensor.codec())));
   }
   auto tiles = pack_tiles(tensor, layout == Layout::dense);
   if (!tiles) return fail(tiles.error());
@@ -191,7 +193,8 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
     layout = *chosen;
   }
   auto image = image_of(tensor, layout);
-  if (!image && layout == Layout::dense && image.error().code() == StatusCode::unsupported) {
+  if (!image && layout == Layout::dense && tensor.codec() == Codec::p4 &&
+      image.error().code() == StatusCode::unsupported) {
     layout = Layout::fast;  // the codes of some half do not fit
     image = image_of(tensor, layout);
   }
@@ -220,7 +223,7 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
                *device,
                blocks->data(),
                table->data(),
-               table->data() + 4 * tables.gated_at,
+               reinterpret_cast<const std::uint32_t*>(table->data()) + tables.gated_at,
                reinterpret_cast<const std::uint32_t*>(table->data()) + tables.codes_at,
                tensor.table().patterns(),
                tables.codebooks};

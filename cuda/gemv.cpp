@@ -7,7 +7,7 @@
 
 #include "ecco/a8.hpp"
 #include "ecco/cuda/device.hpp"
-#include "ecco/cuda/tiles.hpp"
+#include "ecco/cuda/tile_row.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 
@@ -157,8 +157,8 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   job.slice = pass.plan.slice;
   job.columns = pass.columns();
   job.sum_stride = pass.direct() ? y_stride : std::size_t{pass.row_tiles} * kTileRows;
-  status = check(
-      "gemv", detail::gemv_tiles(tensor.layout == Layout::dense, job, pass.plan.slices, stream));
+  status = check("gemv", detail::gemv_tiles(tensor.codec, tensor.layout == Layout::dense, job,
+                                            pass.plan.slices, stream));
   if (!status || pass.direct()) return status;
   return check("gemv_finish",
                detail::gemv_finish({sums, y, y_stride, rows, pass.batch, pass.digits,

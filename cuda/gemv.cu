@@ -1,94 +1,11 @@
 // SPDX-License-Identifier: MIT
-// y = W x on device tiles, int8 activations, up to 16 columns: a block of 8 warps per row tile and
-// slice of K; warp w takes the column tiles w, w + 8, ... of the slice. docs/cuda.md, "Products".
-#include "ecco/cuda/gemv.cuh"
-#include "launch.cuh"
+// The end of products that are cut in slices of K, or of two digits per activation, and the choice
+// of a kernel. docs/cuda.md, "Products".
+#include "ecco/planar.hpp"
+#include "launch.hpp"
 
 namespace ecco::cuda::detail {
 namespace {
-
-constexpr int kWarps = kThreads / kWarpLanes;
-
-template <typename Lane>
-__device__ void load_tables(GemvTables<Lane::kDense>& tables, const GemvJob& job) {
-  const auto* patterns = reinterpret_cast<const uint4*>(job.gated);
-  for (unsigned i = threadIdx.x; i < kMaxPatterns; i += kThreads) {
-    tables.xy[i] = patterns[2 * i];
-    tables.z[i] = patterns[2 * i + 1].x;
-    tables.factors[i] = i == 0 ? 0.0f : job.tensor_scale * bits_float((i << 20) + (103u << 23));
-  }
-  if constexpr (Lane::kDense) load_codes(tables.codes, job.codes);
-  __syncthreads();
-}
-
-/// The sums of all warps, in their order, to the output or, with slices, to the workspace.
-template <int NB, int NT>
-__device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpLanes],
-                                       const GemvJob& job, unsigned row_tile) {
-  for (unsigned i = threadIdx.x; i < NT * 128; i += kThreads) {
-    const unsigned n = i / 128;
-    const unsigned part = i / 32 % 4;
-    const unsigned lane = i % 32;
-    float sum = 0.0f;
-#pragma unroll
-    for (int w = 0; w < kWarps; ++w) sum = __fadd_rn(sum, sums[w][n][part][lane]);
-    const unsigned row = row_tile * kTileRows + lane / 4 + part / 2 * 8;
-    const unsigned column = n * 8 + lane % 4 * 2 + part % 2;
-    if (row < job.rows && column < job.columns) {
-      job.sums[(static_cast<std::size_t>(blockIdx.y) * job.columns + column) * job.sum_stride +
-               row] = sum;
-    }
-  }
-}
-
-template <typename Lane, int NB, int NT>
-__global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
-  __shared__ GemvTables<Lane::kDense> tables;
-  __shared__ float sums[kWarps][NT][4][kWarpLanes];
-  load_tables<Lane>(tables, job);
-  const int lane = pinned(lane_index());
-  const int warp = warp_index();
-  const int t = lane % 4;
-  const int column = lane / 4 % NB;
-  const int begin = static_cast<int>(blockIdx.y * job.slice) + warp;
-  const int end =
-      min(static_cast<int>((blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles));
-  constexpr int kTileStep = kWarps * Lane::kWords;
-  constexpr int kXStep = kWarps * NT * 8 * NB;
-  constexpr int kFactorStep = kWarps * NT * 8;
-  for (unsigned row_tile = blockIdx.x; row_tile < job.row_tiles; row_tile += gridDim.x) {
-    Accumulators<NT> acc = {};
-    const uint4* tile = job.tiles + (static_cast<std::size_t>(row_tile) * job.column_tiles +
-                                     static_cast<unsigned>(begin)) *
-                                        Lane::kWords;
-    const uint4* x = job.x + begin * NT * 8 * NB + column * 4 + t;
-    const float* factors = job.factors + begin * NT * 8 + 2 * t;
-    int left = (end - begin + kWarps - 1) / kWarps;
-    Lane even;
-    Lane odd;
-    if (left > 0) even.load(tile, lane);
-    // The next tile is on its way while one is decoded; two per turn, so that no register moves.
-    for (; left > 0; left -= 2) {
-      if (left > 1) odd.load(tile + kTileStep, lane);
-      multiply_tile<Lane, NB, NT>(even, t, x, factors, tables, acc);
-      if (left > 1) {
-        if (left > 2) even.load(tile + 2 * kTileStep, lane);
-        multiply_tile<Lane, NB, NT>(odd, t, x + kXStep, factors + kFactorStep, tables, acc);
-      }
-      tile += 2 * kTileStep;
-      x += 2 * kXStep;
-      factors += 2 * kFactorStep;
-    }
-#pragma unroll
-    for (int n = 0; n < NT; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) sums[warp][n][i][lane] = acc[n][i];
-    }
-    __syncthreads();
-    reduce<NB, NT>(sums, job, row_tile);
-    __syncthreads();
-  }
-}
 
 /// y = the sum over slices, then over digits (two columns per vector): one thread per value.
 __global__ void __launch_bounds__(kThreads) finish_kernel(FinishJob job) {
@@ -109,34 +26,13 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(FinishJob job) {
   }
 }
 
-template <typename Lane, int NB, int NT>
-cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  const auto kernel = gemv_kernel<Lane, NB, NT>;
-  unsigned grid = 0;
-  const cudaError_t error = grid_size(kernel, job.row_tiles, 1, kThreads, 0, grid);
-  if (error != cudaSuccess) return error;
-  kernel<<<dim3(grid, slices), kThreads, 0, stream>>>(job);
-  return cudaGetLastError();
-}
-
-template <typename Lane>
-cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  switch (stored_columns(job.columns)) {
-    case 2:
-      return launch<Lane, 2, 1>(job, slices, stream);
-    case 4:
-      return launch<Lane, 4, 1>(job, slices, stream);
-    case 8:
-      return launch<Lane, 8, 1>(job, slices, stream);
-    default:
-      return launch<Lane, 8, 2>(job, slices, stream);
-  }
-}
-
 }  // namespace
 
-cudaError_t gemv_tiles(bool dense, const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return dense ? launch<DenseLane>(job, slices, stream) : launch<FastLane>(job, slices, stream);
+cudaError_t gemv_tiles(Codec codec, bool dense, const GemvJob& job, unsigned slices,
+                       cudaStream_t stream) {
+  if (dense) return gemv_dense(job, slices, stream);
+  return planar::dispatch(
+      codec, [&](auto planes) { return gemv_fast<decltype(planes)::value>(job, slices, stream); });
 }
 
 cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream) {

@@ -90,7 +90,7 @@ constexpr GemvPlan gemv_plan(unsigned row_tiles, unsigned column_tiles, unsigned
 /// A product on tiles: [row tile][column tile], rows past the end are zeros.
 struct GemvJob {
   const uint4* tiles;
-  const std::uint8_t* gated;   ///< 256 rows of 32 bytes: tables 0, 1, 2 of GatedPattern
+  const std::uint32_t* gated;  ///< gated tables of all patterns, gated_word_at
   const std::uint32_t* codes;  ///< dense tiles: ClassCode::device_entry of 4096
   const uint4* x;              ///< fragments of quantize
   const float* factors;
@@ -103,7 +103,21 @@ struct GemvJob {
   unsigned columns;  ///< 1..16
   std::size_t sum_stride;
 };
-cudaError_t gemv_tiles(bool dense, const GemvJob& job, unsigned slices, cudaStream_t stream);
+cudaError_t gemv_tiles(Codec codec, bool dense, const GemvJob& job, unsigned slices,
+                       cudaStream_t stream);
+
+/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense ones of P4.
+template <int R>
+cudaError_t gemv_fast(const GemvJob& job, unsigned slices, cudaStream_t stream);
+template <>
+cudaError_t gemv_fast<0>(const GemvJob& job, unsigned slices, cudaStream_t stream);
+template <>
+cudaError_t gemv_fast<1>(const GemvJob& job, unsigned slices, cudaStream_t stream);
+template <>
+cudaError_t gemv_fast<2>(const GemvJob& job, unsigned slices, cudaStream_t stream);
+template <>
+cudaError_t gemv_fast<3>(const GemvJob& job, unsigned slices, cudaStream_t stream);
+cudaError_t gemv_dense(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
 /// y[vector][row] = sums over slices and digits.
 struct FinishJob {
@@ -123,15 +137,14 @@ cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
 struct RepackJob {
   const std::uint8_t* from;
   std::uint8_t* to;
-  const std::uint8_t* patterns;  ///< table of values, as for decode_planar
-  const std::uint32_t* codes;    ///< as in GemvJob
-  std::uint32_t* faults;         ///< rises by the number of blocks that could not be converted
+  const std::uint32_t* codes;  ///< as in GemvJob
+  std::uint32_t* faults;       ///< rises by the number of blocks that could not be converted
   unsigned pattern_count;
   unsigned rows;
   unsigned column_tiles;
   unsigned tiles;  ///< at least 1
 };
-cudaError_t repack_to_tiles(bool dense, const RepackJob& job, cudaStream_t stream);
-cudaError_t repack_to_blocks(bool dense, const RepackJob& job, cudaStream_t stream);
+cudaError_t repack_to_tiles(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream);
+cudaError_t repack_to_blocks(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream);
 
 }  // namespace ecco::cuda::detail

@@ -48,15 +48,14 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
   const std::size_t row_tiles = (from.rows + kTileRows - 1) / kTileRows;
   const detail::RepackJob job{from.blocks,
                               out.data(),
-                              from.patterns,
                               from.codes,
                               faults,
                               static_cast<unsigned>(from.pattern_count),
                               static_cast<unsigned>(from.rows),
                               static_cast<unsigned>(column_tiles),
                               static_cast<unsigned>(row_tiles * column_tiles)};
-  const cudaError_t error = pack ? detail::repack_to_tiles(dense, job, stream)
-                                 : detail::repack_to_blocks(dense, job, stream);
+  const cudaError_t error = pack ? detail::repack_to_tiles(from.codec, dense, job, stream)
+                                 : detail::repack_to_blocks(from.codec, dense, job, stream);
   if (Status status = detail::check("repack", error); !status) return fail(status);
   return result;
 }
@@ -70,9 +69,9 @@ std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size
     case Layout::raw:
       return rows * columns * block_bytes(codec);
     case Layout::dense:
-      return codec == Codec::p4 ? tiles * kDenseTileBytes : 0;
+      return codec == Codec::p4 ? tiles * tile_bytes(codec, true) : 0;
     case Layout::fast:
-      return codec == Codec::p4 ? tiles * kFastTileBytes : 0;
+      return is_planar(codec) ? tiles * tile_bytes(codec, false) : 0;
     case Layout::automatic:
       break;
   }

@@ -2,7 +2,8 @@
 // Planar blocks <-> device tiles, without loss: a warp per tile, lane 4 g + t with its elements of
 // rows g and g + 8, which are those of lane t of a quad that decodes the block. In between are
 // ranks. Equal to pack_tiles and unpack_tiles byte for byte. docs/cuda.md, "Tiles".
-#include "ecco/cuda/gemv.cuh"
+#include "ecco/cuda/gemv_dense.cuh"
+#include "ecco/cuda/gemv_fast.cuh"
 #include "ecco/cuda/planar.cuh"
 #include "launch.cuh"
 
@@ -26,27 +27,6 @@ __device__ __forceinline__ std::uint32_t at_least(std::uint32_t words, int least
 /// True in all lanes of a quad if `condition` is in any.
 __device__ __forceinline__ bool quad_any(bool condition, int lane) {
   return (__ballot_sync(kFullMask, condition) >> (lane & 28) & 15u) != 0;
-}
-
-/// Place of a rank among those of its class, centroids descending, ties by rank. `row` = centroids
-/// + 128 of a pattern.
-template <int R>
-__device__ __forceinline__ unsigned place_of(const std::uint8_t* row, unsigned rank) {
-  unsigned place = 0;
-  for (unsigned other = rank >> R << R; other < (rank >> R << R) + (1u << R); ++other) {
-    place += row[other] > row[rank] || (row[other] == row[rank] && other < rank) ? 1 : 0;
-  }
-  return place;
-}
-
-/// Calls function(pattern, rank, place) for all of a table, shared out among the block's threads.
-template <int R, typename Function>
-__device__ __forceinline__ void for_each_place(const std::uint8_t* table, Function&& function) {
-  constexpr unsigned kRanks = kClasses << R;
-  for (unsigned i = threadIdx.x; i < kMaxPatterns * kRanks; i += kThreads) {
-    const std::uint8_t* row = table + i / kRanks * (4 * planar::kPatternWords<R>);
-    function(i / kRanks, i % kRanks, place_of<R>(row, i % kRanks));
-  }
 }
 
 /// Whether a block breaks a rule of docs/format.md, section 2, the same in its whole quad; as
@@ -168,37 +148,29 @@ __device__ __forceinline__ bool write_block(const LaneRow& row, bool known, int 
 /// half. `write` returns false when the codes do not fit; the row then counts as zeros.
 template <int R>
 struct FastWriter {
-  using Tile = FastTile;
-  std::uint8_t nibbles[kMaxPatterns][kClasses << R];  ///< by rank
+  using Tile = FastTile<R>;
 
-  __device__ __forceinline__ void load(const RepackJob& job) {
-    for_each_place<R>(job.patterns, [&](unsigned pattern, unsigned rank, unsigned place) {
-      const unsigned s = rank >> R;
-      nibbles[pattern][rank] =
-          static_cast<std::uint8_t>(place | (s & 1u) << 2 | (s >= 2 ? 8u : 0u));
-    });
-  }
+  __device__ __forceinline__ void load(const RepackJob&) {}
   __device__ __forceinline__ bool write(const LaneRow& row, int half, int lane, Tile* tile) const {
-    const std::uint8_t* table = nibbles[row.header & 255u];
-    std::uint32_t words[4] = {};
-    std::uint32_t off_y = 0;
+    FastRow<R> out;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const std::uint32_t off =
-          (at_least(row.ranks[i], 2 << R) ^ kEachByte) | at_least(row.ranks[i], 4 << R);
-#pragma unroll
-      for (int b = 0; b < 4; ++b) {
-        const int nibble = i % 2 * 4 + b;
-        words[i / 2] |= static_cast<std::uint32_t>(table[row.ranks[i] >> (8 * b) & 255u])
-                        << (4 * nibble);
-        off_y |= (off >> (8 * b) & 1u) << (4 * nibble + 3 - i / 2);
-      }
+    for (int i = 0; i < 32; ++i) {
+      const std::uint32_t rank = row.ranks[i / 4] >> (8 * (i % 4)) & 255u;
+      out.put(i / 8, i % 8, fast_code<R>(static_cast<int>(rank)));
     }
-    *reinterpret_cast<uint4*>(tile->nibbles[half][lane]) =
-        make_uint4(words[0], words[1], words[2], words[3]);
-    tile->off_y[lane][half] = off_y;
+    if constexpr (R == 0) {
+#pragma unroll
+      for (int q = 0; q < 3; ++q) tile->words[Tile::nibbles_at(half, lane, q)] = out.nibbles[q];
+    } else {
+      *reinterpret_cast<uint4*>(tile->words + Tile::nibbles_at(half, lane, 0)) =
+          make_uint4(out.nibbles[0], out.nibbles[1], out.nibbles[2], out.nibbles[3]);
+    }
+#pragma unroll
+    for (int gate = 0; gate < Tile::kGates; ++gate) {
+      tile->words[Tile::gates_at(half, lane, gate)] = out.gates[gate];
+    }
     if (lane % 4 == 0) {
-      reinterpret_cast<std::uint16_t*>(tile->headers)[lane / 4 * 2 + half] =
+      reinterpret_cast<std::uint16_t*>(tile->words + Tile::kHeadersAt)[lane / 4 * 2 + half] =
           static_cast<std::uint16_t>(row.header);
     }
     return true;
@@ -207,14 +179,10 @@ struct FastWriter {
 
 struct DenseWriter {
   using Tile = DenseTile;
-  std::uint8_t places[kMaxPatterns][kClasses * 4];  ///< m' by rank
-  std::uint16_t codes[ClassCode::kSymbols];         ///< code | length << 12
+  std::uint16_t codes[ClassCode::kSymbols];  ///< code | length << 12
 
   /// An entry of job.codes whose index has no bit past its length belongs to the code itself.
   __device__ __forceinline__ void load(const RepackJob& job) {
-    for_each_place<2>(job.patterns, [&](unsigned pattern, unsigned rank, unsigned place) {
-      places[pattern][rank] = static_cast<std::uint8_t>(place);
-    });
     for (unsigned i = threadIdx.x; i < 1u << ClassCode::kMaxLength; i += kThreads) {
       const std::uint32_t entry = job.codes[i];
       if (i >> (entry >> 27) != 0) continue;
@@ -230,7 +198,6 @@ struct DenseWriter {
   /// Lanes 2 i and 2 i + 1 share a pool of 136 bits: what is past a lane's 64 goes to the middle
   /// byte, then to the neighbour's words from their far end.
   __device__ __forceinline__ bool write(const LaneRow& row, int half, int lane, Tile* tile) const {
-    const std::uint8_t* table = places[row.header & 255u];
     std::uint32_t m[2] = {};
     std::uint32_t bits[3] = {};
     std::uint32_t used = 0;
@@ -249,8 +216,7 @@ struct DenseWriter {
       used += entry >> 12;
 #pragma unroll
       for (int b = 0; b < 4; ++b) {
-        m[i / 4] |= static_cast<std::uint32_t>(table[row.ranks[i] >> (8 * b) & 255u])
-                    << (4 * b + (i % 4 & 1) * 2 + (i % 4 >> 1) * 16);
+        m[i / 4] |= (row.ranks[i] >> (8 * b) & 3u) << (4 * b + mantissa_shift(i));
       }
     }
     const bool fits = !quad_any(used + __shfl_xor_sync(kFullMask, used, 1) > kPoolBits, lane);
@@ -310,36 +276,34 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(RepackJob job) {
 /// off read as 0.
 template <int R, typename Lane>
 __global__ void __launch_bounds__(kThreads) unpack_kernel(RepackJob job) {
-  __shared__ GemvTables<Lane::kDense> tables;
-  for_each_place<R>(job.patterns, [&](unsigned pattern, unsigned rank, unsigned place) {
-    auto* row = rank < 16 ? reinterpret_cast<std::uint8_t*>(&tables.xy[pattern])
-                          : reinterpret_cast<std::uint8_t*>(&tables.z[pattern]);
-    row[rank % 16 / 4 * 4 + place] = static_cast<std::uint8_t>(rank);
-  });
-  if constexpr (Lane::kDense) load_codes(tables.codes, job.codes);
+  __shared__ std::uint32_t codes[Lane::kCodes > 0 ? Lane::kCodes : 1];
+  if constexpr (Lane::kCodes > 0) load_codes(codes, job.codes);
   __syncthreads();
+  Gated<Lane::kTableWords> ranks;
+#pragma unroll
+  for (int i = 0; i < Lane::kTableWords; ++i) ranks.words[i] = 0x03020100u + 4 * i * kEachByte;
   const int lane = pinned(lane_index());
   const auto* tiles = reinterpret_cast<const uint4*>(job.from);
   for (unsigned tile = blockIdx.x * kWarps + static_cast<unsigned>(warp_index()); tile < job.tiles;
        tile += gridDim.x * kWarps) {
     Lane share;
     share.load(tiles + static_cast<std::size_t>(tile) * Lane::kWords, lane);
-    Gated gated[2];
+    const Gated<Lane::kTableWords> gated[2] = {ranks, ranks};
     LaneRow rows[2];
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      rows[half].header = share.header_of(half) & 0xffffu;
-      gated[half] = load_gated(tables, rows[half].header & 255u);
-    }
-    typename Lane::Decoder decoder(share, tables.codes, lane % 4);
+    for (int half = 0; half < 2; ++half) rows[half].header = share.header_of(half) & 0xffffu;
+    typename Lane::Decoder decoder(share, codes, lane % 4);
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
-      std::uint32_t x[4];
-      std::uint32_t y[4];
-      std::uint32_t z[4];
-      decoder.decode(q, gated, x, y, z);
+      std::uint32_t parts[Lane::kParts][4];
+      decoder.decode(q, gated, parts);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) rows[i % 2].ranks[2 * q + i / 2] = x[i] | y[i] | z[i];
+      for (int i = 0; i < 4; ++i) {
+        std::uint32_t sum = parts[0][i];
+#pragma unroll
+        for (int k = 1; k < Lane::kParts; ++k) sum |= parts[k][i];
+        rows[i % 2].ranks[2 * q + i / 2] = sum;
+      }
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -361,12 +325,20 @@ cudaError_t launch(void (*kernel)(RepackJob), const RepackJob& job, cudaStream_t
 
 }  // namespace
 
-cudaError_t repack_to_tiles(bool dense, const RepackJob& job, cudaStream_t stream) {
-  return launch(dense ? pack_kernel<2, DenseWriter> : pack_kernel<2, FastWriter<2>>, job, stream);
+cudaError_t repack_to_tiles(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream) {
+  if (dense) return launch(pack_kernel<2, DenseWriter>, job, stream);
+  return ecco::planar::dispatch(codec, [&](auto planes) {
+    constexpr int kPlanes = decltype(planes)::value;
+    return launch(pack_kernel<kPlanes, FastWriter<kPlanes>>, job, stream);
+  });
 }
 
-cudaError_t repack_to_blocks(bool dense, const RepackJob& job, cudaStream_t stream) {
-  return launch(dense ? unpack_kernel<2, DenseLane> : unpack_kernel<2, FastLane>, job, stream);
+cudaError_t repack_to_blocks(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream) {
+  if (dense) return launch(unpack_kernel<2, DenseLane>, job, stream);
+  return ecco::planar::dispatch(codec, [&](auto planes) {
+    constexpr int kPlanes = decltype(planes)::value;
+    return launch(unpack_kernel<kPlanes, FastLane<kPlanes>>, job, stream);
+  });
 }
 
 }  // namespace ecco::cuda::detail

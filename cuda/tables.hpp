@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ecco/cuda/tiles.hpp"
+#include "ecco/cuda/tiles_dense.hpp"
+#include "ecco/cuda/tiles_gated.hpp"
 #include "ecco/huffman.hpp"
 #include "ecco/pattern_table.hpp"
 
@@ -67,18 +68,24 @@ inline HostTables h4_tables(const PatternTableView& table) {
   return out;
 }
 
-/// Appends the tables of P4 tiles: 256 rows of 32 bytes, the three gated tables and 8 unused, then
-/// the 4096 entries of the class code. Patterns past the table are zeros.
-inline void append_tile_tables(const PatternTableView& table, HostTables& out) {
-  out.gated_at = (out.words.size() + 3) / 4 * 4;  // rows are read as uint4
-  out.words.resize(out.gated_at + 8 * kMaxPatterns);
+/// Appends the gated tables of all patterns, as gated_word_at orders them, patterns past the table
+/// as zeros.
+inline void append_gated(const PatternTableView& table, HostTables& out) {
+  const int values = centroids_per_pattern(table.codec);
+  const auto row_words = static_cast<std::size_t>(gated_words(values));
+  out.gated_at = (out.words.size() + 3) / 4 * 4;  // read as uint4
+  out.words.resize(out.gated_at + row_words * kMaxPatterns);
   for (int p = 0; p < table.patterns(); ++p) {
-    const GatedPattern gated = gate_pattern(table.pattern(p));
-    for (std::size_t i = 0; i < 24; ++i) {
-      set_byte(out.words.data() + out.gated_at + 8 * static_cast<std::size_t>(p), i,
-               gated.tables[i / 8][i % 8]);
+    const GatedPattern gated = gate_pattern(table.pattern(p), values);
+    for (std::size_t i = 0; i < 4 * row_words; ++i) {
+      const std::size_t word = gated_word_at(i / 4, static_cast<std::size_t>(p), row_words);
+      set_byte(out.words.data() + out.gated_at + word, i % 4, gated.tables[i / 8][i % 8]);
     }
   }
+}
+
+/// Appends the 4096 entries of the class code of dense tiles.
+inline void append_class_code(HostTables& out) {
   out.codes_at = out.words.size();
   for (std::size_t i = 0; i < 1u << ClassCode::kMaxLength; ++i) {
     out.words.push_back(class_code().device_entry(i));
@@ -88,7 +95,8 @@ inline void append_tile_tables(const PatternTableView& table, HostTables& out) {
 inline HostTables host_tables(const PatternTableView& table) {
   if (!is_planar(table.codec)) return h4_tables(table);
   HostTables out = planar_tables(table);
-  if (table.codec == Codec::p4) append_tile_tables(table, out);
+  append_gated(table, out);
+  if (table.codec == Codec::p4) append_class_code(out);
   return out;
 }
 

@@ -7,42 +7,44 @@
 #include <string>
 #include <vector>
 
+#include "ecco/cuda/tiles_gated.hpp"
 #include "ecco/standard_tables.hpp"
 #include "support/planar_blocks.hpp"
 
 namespace ecco::cuda {
 namespace {
 
-/// What a gated look-up of class s and place m' reads: the byte of its table and the signs of the
-/// bytes of the others.
-int gated_value(const GatedPattern& pattern, int s, int place) {
-  const int column = place + s % 2 * 4;
+/// What a gated look-up of value k reads: the byte of its table and the signs of the bytes of the
+/// others.
+int gated_value(const GatedPattern& pattern, int k, int count) {
   int sum = 0;
-  for (int table = 0; table < 3; ++table) {
-    const int byte = pattern.tables[table][column];
-    sum += table == s / 2 ? byte : byte < 0 ? -1 : 0;
+  for (int table = 0; table < gated_tables(count); ++table) {
+    const int byte = pattern.tables[table][k % 8];
+    sum += table == k / 8 ? byte : byte < 0 ? -1 : 0;
   }
   return sum;
 }
 
-void expect_exact(const std::int8_t* centroids) {
-  const GatedPattern pattern = gate_pattern(centroids);
-  for (int rank = 0; rank < 20; ++rank) {
-    const int place = pattern.place_of_rank[rank];
-    ASSERT_EQ(pattern.rank_of_place[rank / 4 * 4 + place], rank);
-    ASSERT_EQ(gated_value(pattern, rank / 4, place), centroids[rank]) << "rank " << rank;
+void expect_exact(const std::int8_t* values, int count) {
+  const GatedPattern pattern = gate_pattern(values, count);
+  for (int k = 0; k < count; ++k) {
+    ASSERT_EQ(gated_value(pattern, k, count), values[k]) << "value " << k << " of " << count;
   }
 }
 
-TEST(GatedPattern, ReadsEveryCentroidOfTheStandardTable) {
-  const PatternTableView table = standard_table(Codec::p4);
-  for (int p = 0; p < table.patterns(); ++p) expect_exact(table.pattern(p));
+TEST(GatedPattern, ReadsEveryCentroidOfTheStandardTables) {
+  for (const Codec codec : kPlanarCodecs) {
+    const PatternTableView table = standard_table(codec);
+    for (int p = 0; p < table.patterns(); ++p) {
+      expect_exact(table.pattern(p), centroids_per_pattern(codec));
+    }
+  }
 }
 
 TEST(GatedPattern, ReadsAnyCentroidsAlsoAtTheLimits) {
   std::mt19937 random(3);
   for (int trial = 0; trial < 20000; ++trial) {
-    std::int8_t centroids[20];
+    std::int8_t centroids[40];
     for (std::int8_t& c : centroids) {
       const unsigned kind = random() % 4;
       const int any = static_cast<int>(random() % 247) - 123;
@@ -52,7 +54,7 @@ TEST(GatedPattern, ReadsAnyCentroidsAlsoAtTheLimits) {
                                    : kind == 2 ? (trial % 2 == 0 ? 123 : -123)
                                                : (any < 0 ? -123 : 123));
     }
-    expect_exact(centroids);
+    for (const int count : {5, 10, 20, 40}) expect_exact(centroids, count);
   }
 }
 
@@ -85,8 +87,11 @@ TEST(ClassCode, TakesFourBitsMoreThanTheTail) {
 }
 
 /// Valid blocks of many kinds: random, all of one rank, tails full to the last bit, zero.
+template <int R>
 std::vector<std::uint8_t> valid_blocks(std::mt19937& random, std::size_t count, int patterns) {
-  std::vector<std::uint8_t> blocks(64 * count);
+  constexpr unsigned kPlace = 1u << R;
+  constexpr std::size_t kBytes = sizeof(PlanarBlock<R>);
+  std::vector<std::uint8_t> blocks(kBytes * count);
   for (std::size_t b = 0; b < count;) {
     std::uint8_t ranks[kGroup];
     const auto kind = random() % 6;
@@ -96,56 +101,79 @@ std::vector<std::uint8_t> valid_blocks(std::mt19937& random, std::size_t count, 
       if (kind == 1) level = 0;
       if (kind == 2 && level > 2) level = 2;
       if (kind == 3) level = e < 37 ? 4 : 0;
-      ranks[e] = static_cast<std::uint8_t>(4 * level + random() % 4);
+      ranks[e] = static_cast<std::uint8_t>(kPlace * level + random() % kPlace);
     }
     if (kind == 4) {  // one half full, then the other until the tail is
-      while (!planar::tail_use<2>(ranks).fits()) {
+      while (!planar::tail_use<R>(ranks).fits()) {
         std::uint8_t& rank = ranks[random() % kGroup];
-        rank = static_cast<std::uint8_t>(rank < 4 ? rank : rank - 4);
+        rank = static_cast<std::uint8_t>(rank < kPlace ? rank : rank - kPlace);
       }
       for (int trial = 0; trial < 400; ++trial) {
         std::uint8_t& rank = ranks[random() % kGroup];
-        if (rank >= 16) continue;
-        rank = static_cast<std::uint8_t>(rank + 4);
-        if (!planar::tail_use<2>(ranks).fits()) rank = static_cast<std::uint8_t>(rank - 4);
+        if (rank >= 4 * kPlace) continue;
+        rank = static_cast<std::uint8_t>(rank + kPlace);
+        if (!planar::tail_use<R>(ranks).fits()) rank = static_cast<std::uint8_t>(rank - kPlace);
       }
     }
     const auto pattern = static_cast<std::uint8_t>(random() % static_cast<unsigned>(patterns));
     const auto scale = static_cast<std::uint8_t>(1 + random() % 255);
-    std::uint8_t* block = blocks.data() + 64 * b;
+    std::uint8_t* block = blocks.data() + kBytes * b;
     if (kind == 5 && b % 3 == 0) {
-      std::fill(block, block + 64, std::uint8_t{0});
+      std::fill(block, block + kBytes, std::uint8_t{0});
       ++b;
-    } else if (planar::pack<2>(ranks, pattern, scale, block)) {
+    } else if (planar::pack<R>(ranks, pattern, scale, block)) {
       ++b;
     }
   }
   return blocks;
 }
 
-PatternTable small_table(std::mt19937& random, int patterns) {
+PatternTable small_table(std::mt19937& random, Codec codec, int patterns) {
   PatternTable table;
-  table.codec = Codec::p4;
-  table.centroids = test::random_table(random, Codec::p4, patterns);
+  table.codec = codec;
+  table.centroids = test::random_table(random, codec, patterns);
   return table;
 }
 
-TEST(Tiles, GiveBackEveryBlock) {
+template <typename Planes>
+class Tiles : public ::testing::Test {
+ protected:
+  static constexpr int kPlanes = Planes::value;
+  static constexpr Codec kCodec = kPlanarCodecs[kPlanes];
+  static constexpr std::size_t kBlock = sizeof(PlanarBlock<kPlanes>);
+
+  /// Dense ones of P4, fast ones of all.
+  static std::vector<bool> layouts() {
+    return kCodec == Codec::p4 ? std::vector<bool>{true, false} : std::vector<bool>{false};
+  }
+};
+struct PlanesName {
+  template <typename Planes>
+  static std::string GetName(int) {
+    return std::string(codec_name(kPlanarCodecs[Planes::value]));
+  }
+};
+using AllPlanes =
+    ::testing::Types<planar::Planes<0>, planar::Planes<1>, planar::Planes<2>, planar::Planes<3>>;
+TYPED_TEST_SUITE(Tiles, AllPlanes, PlanesName);
+
+TYPED_TEST(Tiles, GiveBackEveryBlock) {
   std::mt19937 random(11);
   for (const auto& [rows, cols] :
        {std::pair<std::size_t, std::size_t>{1, 1}, {16, 128}, {17, 129}, {40, 2880}}) {
     const std::size_t blocks = rows * blocks_per_row(cols);
-    const auto tensor = CompressedTensor::create(rows, cols, 1.0f, small_table(random, 200),
-                                                 valid_blocks(random, blocks, 200));
+    const auto tensor =
+        CompressedTensor::create(rows, cols, 1.0f, small_table(random, this->kCodec, 200),
+                                 valid_blocks<TestFixture::kPlanes>(random, blocks, 200));
     ASSERT_TRUE(tensor) << tensor.error().message();
-    for (const bool dense : {true, false}) {
+    for (const bool dense : this->layouts()) {
       SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols) +
                    (dense ? " dense" : " fast"));
       const auto tiles = pack_tiles(tensor->view(), dense);
       ASSERT_TRUE(tiles) << tiles.error().message();
-      EXPECT_EQ(tiles->size(), (rows + 15) / 16 * blocks_per_row(cols) *
-                                   (dense ? kDenseTileBytes : kFastTileBytes));
-      const auto back = unpack_tiles(*tiles, dense, rows, cols, tensor->view().table());
+      EXPECT_EQ(tiles->size(),
+                (rows + 15) / 16 * blocks_per_row(cols) * tile_bytes(this->kCodec, dense));
+      const auto back = unpack_tiles(*tiles, this->kCodec, dense, rows, cols);
       ASSERT_TRUE(back) << back.error().message();
       EXPECT_TRUE(std::equal(back->begin(), back->end(), tensor->blocks().begin(),
                              tensor->blocks().end()));
@@ -153,15 +181,15 @@ TEST(Tiles, GiveBackEveryBlock) {
   }
 }
 
-TEST(Tiles, RefuseBlocksThatAreNotValid) {
+TYPED_TEST(Tiles, RefuseBlocksThatAreNotValid) {
   std::mt19937 random(2);
-  std::vector<std::uint8_t> blocks = valid_blocks(random, 6, 20);
-  blocks[64 * 4] = 20;  // a pattern past the table
-  blocks[64 * 4 + 1] = 1;
-  const auto tensor =
-      CompressedTensor::create(3, 200, 1.0f, small_table(random, 20), std::move(blocks));
+  std::vector<std::uint8_t> blocks = valid_blocks<TestFixture::kPlanes>(random, 6, 20);
+  blocks[this->kBlock * 4] = 20;  // a pattern past the table
+  blocks[this->kBlock * 4 + 1] = 1;
+  const auto tensor = CompressedTensor::create(3, 200, 1.0f, small_table(random, this->kCodec, 20),
+                                               std::move(blocks));
   ASSERT_TRUE(tensor);
-  for (const bool dense : {true, false}) {
+  for (const bool dense : this->layouts()) {
     const auto tiles = pack_tiles(tensor->view(), dense);
     ASSERT_FALSE(tiles);
     EXPECT_EQ(tiles.error().code(), StatusCode::corrupt);
@@ -169,9 +197,31 @@ TEST(Tiles, RefuseBlocksThatAreNotValid) {
   }
 }
 
+// Not to read past an array, which sanitizers see.
+TYPED_TEST(Tiles, OfAnyBytesAreRefusedOrBlocks) {
+  std::mt19937 random(4);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, false));
+    for (std::uint8_t& byte : tiles) {
+      byte = static_cast<std::uint8_t>(trial % 2 == 0 ? random() : trial);
+    }
+    const auto blocks = unpack_tiles(tiles, this->kCodec, false, 16, 128);
+    if (!blocks) {
+      EXPECT_EQ(blocks.error().code(), StatusCode::corrupt);
+    }
+  }
+}
+
+TYPED_TEST(Tiles, OfAWrongSizeAreRefused) {
+  const std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, false) - 1);
+  const auto blocks = unpack_tiles(tiles, this->kCodec, false, 1, 1);
+  ASSERT_FALSE(blocks);
+  EXPECT_EQ(blocks.error().code(), StatusCode::shape_mismatch);
+}
+
 // A half whose codes need 143 bits, found by dynamic programming over the lengths: 7 tail bits
 // cost 12 for one symbol, so nine of these and one of 1 overflow 136.
-TEST(Tiles, DenseOnesRefuseCodesThatDoNotFit) {
+TEST(DenseTiles, RefuseCodesThatDoNotFit) {
   const ClassCode& code = class_code();
   std::size_t costly = 0;
   while (code.lengths[costly] != 12 || [&] {
@@ -196,27 +246,19 @@ TEST(Tiles, DenseOnesRefuseCodesThatDoNotFit) {
     }
   }
   std::vector<std::uint8_t> block(64);
-  ASSERT_TRUE(write_row(row, block.data()));
+  ASSERT_TRUE(write_row<2>(row, block.data()));
   std::mt19937 random(2);
-  const auto tensor = CompressedTensor::create(1, 128, 1.0f, small_table(random, 1), block);
+  const auto tensor =
+      CompressedTensor::create(1, 128, 1.0f, small_table(random, Codec::p4, 1), block);
   ASSERT_TRUE(tensor);
   const auto dense = pack_tiles(tensor->view(), true);
   ASSERT_FALSE(dense);
   EXPECT_EQ(dense.error().code(), StatusCode::unsupported);
   const auto fast = pack_tiles(tensor->view(), false);
   ASSERT_TRUE(fast);
-  const auto back = unpack_tiles(*fast, false, 1, 128, tensor->view().table());
+  const auto back = unpack_tiles(*fast, Codec::p4, false, 1, 128);
   ASSERT_TRUE(back);
   EXPECT_EQ(*back, block);
-}
-
-TEST(Tiles, OfAWrongSizeAreRefused) {
-  std::mt19937 random(2);
-  const PatternTable table = small_table(random, 3);
-  const std::vector<std::uint8_t> tiles(kFastTileBytes - 1);
-  const auto blocks = unpack_tiles(tiles, false, 1, 1, table.view());
-  ASSERT_FALSE(blocks);
-  EXPECT_EQ(blocks.error().code(), StatusCode::shape_mismatch);
 }
 
 }  // namespace

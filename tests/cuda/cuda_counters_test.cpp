@@ -97,8 +97,8 @@ TEST_F(CudaCounters, DecodeH4) {
 
 /// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not
 /// needed for.
-Counts multiply(Layout layout, std::size_t batch) {
-  const auto tensor = tensor_of(Codec::p4);
+Counts multiply(Codec codec, Layout layout, std::size_t batch) {
+  const auto tensor = tensor_of(codec);
   EXPECT_TRUE(tensor);
   const auto device = cuda::upload(tensor->view(), layout);
   EXPECT_TRUE(device);
@@ -121,14 +121,15 @@ Counts multiply(Layout layout, std::size_t batch) {
   job.slice = job.column_tiles;
   job.columns = static_cast<unsigned>(batch);
   job.sum_stride = kRows;
-  EXPECT_EQ(cuda::detail::gemv_tiles(layout == Layout::dense, job, 1, nullptr), cudaSuccess);
+  EXPECT_EQ(cuda::detail::gemv_tiles(codec, layout == Layout::dense, job, 1, nullptr),
+            cudaSuccess);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   return last_launch(kRows * kCols);
 }
 
 TEST_F(CudaCounters, GemvOnDenseTiles) {
   for (const std::size_t batch : {1, 8, 16}) {
-    const Counts counts = multiply(Layout::dense, batch);
+    const Counts counts = multiply(Codec::p4, Layout::dense, batch);
     std::printf("gemv dense, batch %zu: %.2f PTX, %.2f wavefronts\n", batch, counts.instructions,
                 counts.wavefronts);
     EXPECT_LE(counts.instructions, batch == 16 ? 6.1 : 5.5);
@@ -137,12 +138,23 @@ TEST_F(CudaCounters, GemvOnDenseTiles) {
 }
 
 TEST_F(CudaCounters, GemvOnFastTiles) {
-  for (const std::size_t batch : {1, 8, 16}) {
-    const Counts counts = multiply(Layout::fast, batch);
-    std::printf("gemv fast, batch %zu: %.2f PTX, %.2f wavefronts\n", batch, counts.instructions,
-                counts.wavefronts);
-    EXPECT_LE(counts.instructions, batch == 16 ? 3.6 : 3.1);
-    EXPECT_LE(counts.wavefronts, 1.1);
+  struct Budget {
+    Codec codec;
+    double instructions;
+    double instructions_16;
+    double wavefronts;
+  };
+  for (const Budget& budget : {Budget{Codec::p2, 1.9, 2.4, 0.7},
+                               {Codec::p3, 2.2, 2.7, 0.95},
+                               {Codec::p4, 3.1, 3.6, 1.1},
+                               {Codec::p5, 4.5, 5.2, 1.9}}) {
+    for (const std::size_t batch : {1, 8, 16}) {
+      const Counts counts = multiply(budget.codec, Layout::fast, batch);
+      std::printf("gemv fast %d, batch %zu: %.2f PTX, %.2f wavefronts\n",
+                  static_cast<int>(budget.codec), batch, counts.instructions, counts.wavefronts);
+      EXPECT_LE(counts.instructions, batch == 16 ? budget.instructions_16 : budget.instructions);
+      EXPECT_LE(counts.wavefronts, budget.wavefronts);
+    }
   }
 }
 

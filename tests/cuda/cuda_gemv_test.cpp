@@ -68,7 +68,7 @@ float dot_row(const TensorView& tensor, std::size_t row, const Digit& x,
       for (std::size_t b = first + warp; b < std::min<std::size_t>(first + plan.slice, blocks);
            b += kWarps) {
         Int8Block weights;
-        decode_block(tensor, tensor.row(row) + 64 * b, weights);
+        decode_block(tensor, tensor.row(row) + block_bytes(tensor.codec()) * b, weights);
         int dot = 0;
         for (std::size_t e = 0; e < 128; ++e) dot += weights.values[e] * x.values[128 * b + e];
         const float factor = weights.factor * x.factors[b];
@@ -157,10 +157,10 @@ void expect_emulation(const TensorView& tensor, Layout layout, std::size_t batch
   }
 }
 
-Result<CompressedTensor> random_tensor(std::mt19937& random, std::size_t rows, std::size_t cols) {
-  return CompressedTensor::create(
-      rows, cols, 0.73f, random_tables(random, Codec::p4, 256),
-      valid_blocks(random, Codec::p4, rows * blocks_per_row(cols), 256));
+Result<CompressedTensor> random_tensor(std::mt19937& random, Codec codec, std::size_t rows,
+                                       std::size_t cols) {
+  return CompressedTensor::create(rows, cols, 0.73f, random_tables(random, codec, 256),
+                                  valid_blocks(random, codec, rows * blocks_per_row(cols), 256));
 }
 
 struct Shape {
@@ -168,25 +168,32 @@ struct Shape {
   std::size_t cols;
 };
 
-class CudaGemv : public CudaTest, public ::testing::WithParamInterface<Layout> {};
+/// A kind of tiles.
+struct Tiles {
+  Codec codec;
+  Layout layout;
+};
+
+class CudaGemv : public CudaTest, public ::testing::WithParamInterface<Tiles> {};
 
 TEST_P(CudaGemv, EqualsItsEmulationForEveryShape) {
   std::mt19937 random(21);
   for (const Shape& shape : {Shape{1, 1}, {17, 129}, {16, 1152}, {33, 2880}, {3, 4224}}) {
-    const auto tensor = random_tensor(random, shape.rows, shape.cols);
+    const auto tensor = random_tensor(random, GetParam().codec, shape.rows, shape.cols);
     ASSERT_TRUE(tensor);
-    expect_emulation<float>(tensor->view(), GetParam(), 1, Activations::int8, random);
-    expect_emulation<half>(tensor->view(), GetParam(), 3, Activations::int16, random);
+    expect_emulation<float>(tensor->view(), GetParam().layout, 1, Activations::int8, random);
+    expect_emulation<half>(tensor->view(), GetParam().layout, 3, Activations::int16, random);
   }
 }
 
 TEST_P(CudaGemv, EqualsItsEmulationForEveryBatch) {
   std::mt19937 random(22);
-  const auto tensor = random_tensor(random, 18, 1300);
+  const auto tensor = random_tensor(random, GetParam().codec, 18, 1300);
   ASSERT_TRUE(tensor);
   for (const std::size_t batch : {1, 2, 3, 4, 5, 8, 9, 16}) {
-    expect_emulation<bfloat16>(tensor->view(), GetParam(), batch, Activations::int8, random);
-    expect_emulation<float>(tensor->view(), GetParam(), batch, Activations::int16, random);
+    expect_emulation<bfloat16>(tensor->view(), GetParam().layout, batch, Activations::int8,
+                               random);
+    expect_emulation<float>(tensor->view(), GetParam().layout, batch, Activations::int16, random);
   }
 }
 
@@ -194,18 +201,20 @@ TEST_P(CudaGemv, EqualsItsEmulationForEveryBatch) {
 // the integer sum of a block is as large as it gets.
 TEST_P(CudaGemv, IsExactAtTheLimits) {
   std::mt19937 random(23);
+  const Codec codec = GetParam().codec;
+  const int width = centroids_per_pattern(codec);
   PatternTable table;
-  table.codec = Codec::p4;
+  table.codec = codec;
   for (int p = 0; p < 8; ++p) {
-    for (int c = 0; c < 20; ++c) {
-      const int sign = p == 0 ? 1 : p == 1 ? -1 : (c / 4 + p) % 2 == 0 ? 1 : -1;
+    for (int c = 0; c < width; ++c) {
+      const int sign = p == 0 ? 1 : p == 1 ? -1 : (c / (width / 5) + p) % 2 == 0 ? 1 : -1;
       table.centroids.push_back(static_cast<std::int8_t>(p < 6 ? 123 * sign : c % 5 - 2));
     }
   }
   const auto tensor =
-      CompressedTensor::create(16, 256, 1.0f, table, valid_blocks(random, Codec::p4, 32, 8));
+      CompressedTensor::create(16, 256, 1.0f, table, valid_blocks(random, codec, 32, 8));
   ASSERT_TRUE(tensor);
-  const auto device = cuda::upload(tensor->view(), GetParam());
+  const auto device = cuda::upload(tensor->view(), GetParam().layout);
   ASSERT_TRUE(device);
   const std::vector<float> x(256, -1.0f);
   const auto got = multiply<float>(device->view(), x, 256, 1, Activations::int16);
@@ -219,9 +228,9 @@ TEST_P(CudaGemv, IsExactAtTheLimits) {
 
 TEST_P(CudaGemv, SpreadsNanOfItsVectorOnly) {
   std::mt19937 random(24);
-  const auto tensor = random_tensor(random, 4, 300);
+  const auto tensor = random_tensor(random, GetParam().codec, 4, 300);
   ASSERT_TRUE(tensor);
-  const auto device = cuda::upload(tensor->view(), GetParam());
+  const auto device = cuda::upload(tensor->view(), GetParam().layout);
   ASSERT_TRUE(device);
   std::vector<float> x = make_x<float>(random, 3, 300);
   x[300 + 140] = INFINITY;
@@ -236,9 +245,9 @@ TEST_P(CudaGemv, SpreadsNanOfItsVectorOnly) {
 TEST_P(CudaGemv, TakesA8Blocks) {
   std::mt19937 random(32);
   for (const Shape& shape : {Shape{17, 129}, {1, 64}, {3, 1}, {16, 1152}}) {
-    const auto tensor = random_tensor(random, shape.rows, shape.cols);
+    const auto tensor = random_tensor(random, GetParam().codec, shape.rows, shape.cols);
     ASSERT_TRUE(tensor);
-    const auto device = cuda::upload(tensor->view(), GetParam());
+    const auto device = cuda::upload(tensor->view(), GetParam().layout);
     ASSERT_TRUE(device);
     constexpr std::size_t kBatch = 9;
     const std::size_t per_row = (shape.cols + 63) / 64;
@@ -263,45 +272,24 @@ TEST_P(CudaGemv, TakesA8Blocks) {
   }
 }
 
-// The codes of one lane take 96 bits, those of its neighbour 40: all of the 136 they share.
-TEST_P(CudaGemv, ReadsCodesFromTheNeighboursEnd) {
-  std::mt19937 random(28);
-  std::vector<std::uint8_t> blocks(64 * 16);
-  for (int r = 0; r < 16; ++r) {
-    constexpr int kLevels[5][4] = {
-        {1, 3, 1, 3}, {4, 1, 3, 1}, {2, 2, 2, 2}, {1, 1, 4, 4}, {3, 2, 2, 1}};  // 8 tail bits
-    std::uint8_t ranks[128];
-    for (int e = 0; e < 128; ++e) {
-      const int level = e / 4 % 4 == r % 4 ? kLevels[(e / 16 + r / 4) % 5][e % 4] : 0;
-      ranks[e] = static_cast<std::uint8_t>(4 * level + static_cast<int>(random() % 4));
-    }
-    ASSERT_TRUE(
-        planar::pack<2>(ranks, static_cast<std::uint8_t>(random()), 100, blocks.data() + 64 * r));
-  }
-  const auto tensor = CompressedTensor::create(
-      16, 128, 1.0f, random_tables(random, Codec::p4, 256), std::move(blocks));
-  ASSERT_TRUE(tensor);
-  expect_emulation<float>(tensor->view(), GetParam(), 1, Activations::int8, random);
-}
-
 // More row tiles than blocks of threads run at the same time.
 TEST_P(CudaGemv, StridesOverRowTiles) {
   std::mt19937 random(29);
   int multiprocessors = 0;
   ASSERT_EQ(cuda::detail::multiprocessors(multiprocessors), cudaSuccess);
   const std::size_t rows = 16 * (8 * static_cast<std::size_t>(multiprocessors) + 3);
-  const auto tensor = random_tensor(random, rows, 128);
+  const auto tensor = random_tensor(random, GetParam().codec, rows, 128);
   ASSERT_TRUE(tensor);
-  expect_emulation<half>(tensor->view(), GetParam(), 1, Activations::int8, random);
+  expect_emulation<half>(tensor->view(), GetParam().layout, 1, Activations::int8, random);
 }
 
 // K in one slice although rows are few, so that warps take five tiles each.
 TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   std::mt19937 random(30);
   constexpr unsigned kTiles = 8 * 4 + 3;
-  const auto tensor = random_tensor(random, 16, 128 * kTiles);
+  const auto tensor = random_tensor(random, GetParam().codec, 16, 128 * kTiles);
   ASSERT_TRUE(tensor);
-  const auto device = cuda::upload(tensor->view(), GetParam());
+  const auto device = cuda::upload(tensor->view(), GetParam().layout);
   ASSERT_TRUE(device);
   const std::vector<float> x = make_x<float>(random, 1, 128 * kTiles);
   const DeviceArray<float> device_x(x);
@@ -325,7 +313,9 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   job.slice = kTiles;
   job.columns = 1;
   job.sum_stride = 16;
-  ASSERT_EQ(cuda::detail::gemv_tiles(GetParam() == Layout::dense, job, 1, nullptr), cudaSuccess);
+  ASSERT_EQ(cuda::detail::gemv_tiles(GetParam().codec, GetParam().layout == Layout::dense, job, 1,
+                                     nullptr),
+            cudaSuccess);
   const std::vector<float> got = y.values();
   const Digit digit = digits_of(x, Activations::int8)[0];
   for (std::size_t r = 0; r < 16; ++r) {
@@ -333,16 +323,45 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, CudaGemv, ::testing::Values(Layout::dense, Layout::fast),
-                         [](const auto& param) {
-                           return param.param == Layout::dense ? "dense" : "fast";
+INSTANTIATE_TEST_SUITE_P(Tiles, CudaGemv,
+                         ::testing::Values(Tiles{Codec::p4, Layout::dense},
+                                           Tiles{Codec::p2, Layout::fast},
+                                           Tiles{Codec::p3, Layout::fast},
+                                           Tiles{Codec::p4, Layout::fast},
+                                           Tiles{Codec::p5, Layout::fast}),
+                         [](const auto& kind) {
+                           return std::string(codec_name(kind.param.codec)) +
+                                  (kind.param.layout == Layout::dense ? "_dense" : "_fast");
                          });
+
+using CudaDenseGemv = CudaTest;
+
+// The codes of one lane take 96 bits, those of its neighbour 40: all of the 136 they share.
+TEST_F(CudaDenseGemv, ReadsCodesFromTheNeighboursEnd) {
+  std::mt19937 random(28);
+  std::vector<std::uint8_t> blocks(64 * 16);
+  for (int r = 0; r < 16; ++r) {
+    constexpr int kLevels[5][4] = {
+        {1, 3, 1, 3}, {4, 1, 3, 1}, {2, 2, 2, 2}, {1, 1, 4, 4}, {3, 2, 2, 1}};  // 8 tail bits
+    std::uint8_t ranks[128];
+    for (int e = 0; e < 128; ++e) {
+      const int level = e / 4 % 4 == r % 4 ? kLevels[(e / 16 + r / 4) % 5][e % 4] : 0;
+      ranks[e] = static_cast<std::uint8_t>(4 * level + static_cast<int>(random() % 4));
+    }
+    ASSERT_TRUE(
+        planar::pack<2>(ranks, static_cast<std::uint8_t>(random()), 100, blocks.data() + 64 * r));
+  }
+  const auto tensor = CompressedTensor::create(
+      16, 128, 1.0f, random_tables(random, Codec::p4, 256), std::move(blocks));
+  ASSERT_TRUE(tensor);
+  expect_emulation<float>(tensor->view(), Layout::dense, 1, Activations::int8, random);
+}
 
 using CudaGemvErrors = CudaTest;
 
 TEST_F(CudaGemvErrors, RefusesWhatDoesNotFit) {
   std::mt19937 random(25);
-  const auto tensor = random_tensor(random, 4, 300);
+  const auto tensor = random_tensor(random, Codec::p4, 4, 300);
   ASSERT_TRUE(tensor);
   const auto device = cuda::upload(tensor->view(), Layout::fast);
   const auto raw = cuda::upload(tensor->view(), Layout::raw);
@@ -392,21 +411,23 @@ TEST_F(CudaGemvErrors, UploadRefusesInvalidBlocksAndCodecsWithoutTiles) {
   const auto tiles = cuda::upload(broken->view(), Layout::dense);
   ASSERT_FALSE(tiles);
   EXPECT_EQ(tiles.error().code(), StatusCode::corrupt);
-  const auto p3 = CompressedTensor::create(2, 256, 1.0f, random_tables(random, Codec::p3, 256),
-                                           valid_blocks(random, Codec::p3, 4, 256));
+  const auto p3 = random_tensor(random, Codec::p3, 2, 256);
   ASSERT_TRUE(p3);
-  const auto other = cuda::upload(p3->view(), Layout::fast);
+  const auto other = cuda::upload(p3->view(), Layout::dense);
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code(), StatusCode::unsupported);
 }
 
 TEST_F(CudaGemvErrors, AutomaticLayoutIsOneOfTiles) {
   std::mt19937 random(27);
-  const auto tensor = random_tensor(random, 4, 300);
-  ASSERT_TRUE(tensor);
-  const auto device = cuda::upload(tensor->view(), Layout::automatic);
-  ASSERT_TRUE(device) << device.error().message();
-  EXPECT_TRUE(device->view().layout == Layout::dense || device->view().layout == Layout::fast);
+  for (const Codec codec : kPlanarCodecs) {
+    const auto tensor = random_tensor(random, codec, 4, 300);
+    ASSERT_TRUE(tensor);
+    const auto device = cuda::upload(tensor->view(), Layout::automatic);
+    ASSERT_TRUE(device) << device.error().message();
+    EXPECT_TRUE(device->view().layout == Layout::fast ||
+                (codec == Codec::p4 && device->view().layout == Layout::dense));
+  }
 }
 
 }  // namespace

@@ -60,10 +60,31 @@ struct Tiles {
   }
 };
 
-class CudaRepack : public CudaTest, public ::testing::WithParamInterface<Layout> {
+struct Kind {
+  Codec codec;
+  Layout layout;
+};
+
+class CudaRepack : public CudaTest, public ::testing::WithParamInterface<Kind> {
  protected:
+  static Codec codec() { return GetParam().codec; }
+  static Layout layout() { return GetParam().layout; }
+  static unsigned places() { return 1u << mantissa_planes(codec()); }
+
+  static planar::Fault check(const std::uint8_t* block, int patterns) {
+    return planar::dispatch(codec(), [&](auto planes) {
+      return planar::check<decltype(planes)::value>(block, patterns);
+    });
+  }
+  static bool pack(const std::uint8_t* ranks, std::uint8_t pattern, std::uint8_t scale,
+                   std::uint8_t* block) {
+    return planar::dispatch(codec(), [&](auto planes) {
+      return planar::pack<decltype(planes)::value>(ranks, pattern, scale, block);
+    });
+  }
+
   static Result<std::vector<std::uint8_t>> host_tiles(const TensorView& tensor) {
-    return cuda::pack_tiles(tensor, GetParam() == Layout::dense);
+    return cuda::pack_tiles(tensor, layout() == Layout::dense);
   }
 
   /// Both ways without a fault.
@@ -72,13 +93,46 @@ class CudaRepack : public CudaTest, public ::testing::WithParamInterface<Layout>
     ASSERT_TRUE(raw) << raw.error().message();
     const auto want = host_tiles(tensor);
     ASSERT_TRUE(want) << want.error().message();
-    const Repacked packed = repack(raw->view(), GetParam());
+    const Repacked packed = repack(raw->view(), layout());
     EXPECT_EQ(test::first_difference(packed.bytes, *want), -1);
     EXPECT_EQ(packed.faults, 0u);
-    const Repacked back = repack(Tiles(*want, raw->view(), GetParam()).view, Layout::raw);
+    const Repacked back = repack(Tiles(*want, raw->view(), layout()).view, Layout::raw);
     const std::vector<std::uint8_t> blocks(tensor.blocks().begin(), tensor.blocks().end());
     EXPECT_EQ(test::first_difference(back.bytes, blocks), -1);
     EXPECT_EQ(back.faults, 0u);
+  }
+
+  static bool write_row(const cuda::TileRow& row, std::uint8_t* block) {
+    return planar::dispatch(codec(), [&](auto planes) {
+      return cuda::write_row<decltype(planes)::value>(row, block);
+    });
+  }
+
+  /// A block whose halves use the given numbers of tail bits, in elements of class 3 and 4.
+  static void fill_tails(std::mt19937& random, int low, int high, std::uint8_t* block) {
+    std::uint8_t ranks[kGroup];
+    int left[2] = {low, high};
+    for (int e = 0; e < kGroup; ++e) {
+      int& rest = left[planar::half_of(e)];
+      const unsigned level =
+          static_cast<unsigned>(rest) >= 3 ? 3 + random() % 2 : static_cast<unsigned>(rest);
+      rest -= std::min(static_cast<int>(level), 3);
+      ranks[e] = static_cast<std::uint8_t>(places() * level + random() % places());
+    }
+    ASSERT_TRUE(pack(ranks, static_cast<std::uint8_t>(random()), 77, block));
+  }
+
+  /// Ranks whose halves use about so many tail bits.
+  static std::array<std::uint8_t, kGroup> ranks_of(std::mt19937& random, int low, int high) {
+    std::array<std::uint8_t, kGroup> ranks;
+    int left[2] = {low, high};
+    for (std::size_t e = 0; e < kGroup; ++e) {
+      int& rest = left[planar::half_of(static_cast<int>(e))];
+      const unsigned level = rest > 0 ? 1 + random() % 2 : 0;
+      rest -= static_cast<int>(level);
+      ranks[e] = static_cast<std::uint8_t>(places() * level + random() % places());
+    }
+    return ranks;
   }
 };
 
@@ -87,9 +141,9 @@ TEST_P(CudaRepack, EqualsTheHostForEveryShape) {
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
     const std::size_t count = shape.rows * blocks_per_row(shape.cols);
-    const auto tensor = CompressedTensor::create(shape.rows, shape.cols, 1.0f,
-                                                 random_tables(random, Codec::p4, 256),
-                                                 valid_blocks(random, Codec::p4, count, 256));
+    const auto tensor =
+        CompressedTensor::create(shape.rows, shape.cols, 1.0f, random_tables(random, codec(), 256),
+                                 valid_blocks(random, codec(), count, 256));
     ASSERT_TRUE(tensor);
     expect_host(tensor->view());
   }
@@ -98,52 +152,41 @@ TEST_P(CudaRepack, EqualsTheHostForEveryShape) {
 // Centroids that repeat inside a class keep the order of their ranks.
 TEST_P(CudaRepack, KeepsRanksOfEqualCentroidsApart) {
   std::mt19937 random(62);
-  PatternTable table = random_tables(random, Codec::p4, 19);
+  PatternTable table = random_tables(random, codec(), 19);
   for (std::int8_t& c : table.centroids) c = static_cast<std::int8_t>(c % 2);
   const auto tensor = CompressedTensor::create(16, 512, 1.0f, std::move(table),
-                                               valid_blocks(random, Codec::p4, 64, 19));
+                                               valid_blocks(random, codec(), 64, 19));
   ASSERT_TRUE(tensor);
   expect_host(tensor->view());
 }
 
-/// A block whose halves use the given numbers of tail bits, in elements of class 3 and 4.
-void fill_tails(std::mt19937& random, int low, int high, std::uint8_t* block) {
-  std::uint8_t ranks[kGroup];
-  int left[2] = {low, high};
-  for (int e = 0; e < kGroup; ++e) {
-    int& rest = left[planar::half_of(e)];
-    const int level = rest >= 3 ? 3 + static_cast<int>(random() % 2) : rest;
-    rest -= std::min(level, 3);
-    ranks[e] = static_cast<std::uint8_t>(4 * level + static_cast<int>(random() % 4));
-  }
-  ASSERT_TRUE(planar::pack<2>(ranks, static_cast<std::uint8_t>(random()), 77, block));
-}
-
 TEST_P(CudaRepack, TakesTailsOfAnyLength) {
+  const std::size_t bytes = block_bytes(codec());
   std::mt19937 random(63);
-  std::vector<std::uint8_t> blocks(64 * 64);
+  std::vector<std::uint8_t> blocks(64 * bytes);
   constexpr int kTails[][2] = {{64, 48}, {48, 64}, {64, 0}, {0, 64}, {56, 56}, {63, 49}, {1, 0}};
   for (std::size_t b = 0; b < 64; ++b) {
     const auto& tails = kTails[b % std::size(kTails)];
-    fill_tails(random, tails[0], tails[1], blocks.data() + 64 * b);
+    fill_tails(random, tails[0], tails[1], blocks.data() + bytes * b);
   }
-  const auto tensor = CompressedTensor::create(
-      32, 256, 1.0f, random_tables(random, Codec::p4, 256), std::move(blocks));
+  const auto tensor = CompressedTensor::create(32, 256, 1.0f, random_tables(random, codec(), 256),
+                                               std::move(blocks));
   ASSERT_TRUE(tensor);
   expect_host(tensor->view());
 }
 
 // One rule of validity broken per block, at the first place where it is.
 TEST_P(CudaRepack, CountsInvalidBlocksAndTakesThemForZeros) {
+  const std::size_t bytes = block_bytes(codec());
   std::mt19937 random(64);
-  constexpr std::size_t kBlocks = 17 * 3;
+  constexpr std::size_t bytess = 17 * 3;
   constexpr int kPatterns = 200;
-  std::vector<std::uint8_t> blocks = valid_blocks(random, Codec::p4, kBlocks, kPatterns);
+  std::vector<std::uint8_t> blocks = valid_blocks(random, codec(), bytess, kPatterns);
   const auto tail_bit = [](std::uint8_t* block, int bit) {
     block[2 + bit / 8] ^= static_cast<std::uint8_t>(1u << (bit % 8));
   };
-  for (std::size_t b = 0; b < kBlocks; b += 3) {
-    std::uint8_t* block = blocks.data() + 64 * b;
+  for (std::size_t b = 0; b < bytess; b += 3) {
+    std::uint8_t* block = blocks.data() + bytes * b;
     const int low = planar::decode_half(block, 0).used;
     const int high = planar::decode_half(block, 1).used;
     switch (b / 3 % 9) {
@@ -157,8 +200,8 @@ TEST_P(CudaRepack, CountsInvalidBlocksAndTakesThemForZeros) {
         std::fill(block + 2, block + 24, std::uint8_t{255});
         break;
       case 3:
-        std::fill(block, block + 64, std::uint8_t{0});
-        block[63] = 128;
+        std::fill(block, block + bytes, std::uint8_t{0});
+        block[bytes - 1] = 128;
         break;
       case 4:
         if (low + high < 112) tail_bit(block, low);
@@ -180,14 +223,14 @@ TEST_P(CudaRepack, CountsInvalidBlocksAndTakesThemForZeros) {
         break;
     }
   }
-  const PatternTable table = random_tables(random, Codec::p4, kPatterns);
+  const PatternTable table = random_tables(random, codec(), kPatterns);
   const auto tensor = CompressedTensor::create(17, 384, 1.0f, table, blocks);
   ASSERT_TRUE(tensor);
   std::uint32_t faults = 0;
-  for (std::size_t b = 0; b < kBlocks; ++b) {
-    if (planar::check<2>(blocks.data() + 64 * b, kPatterns) == planar::Fault::none) continue;
+  for (std::size_t b = 0; b < bytess; ++b) {
+    if (check(blocks.data() + bytes * b, kPatterns) == planar::Fault::none) continue;
     ++faults;
-    std::fill_n(blocks.data() + 64 * b, 64, std::uint8_t{0});
+    std::fill_n(blocks.data() + bytes * b, bytes, std::uint8_t{0});
   }
   ASSERT_GE(faults, 14u);
   const auto zeroed = CompressedTensor::create(17, 384, 1.0f, table, blocks);
@@ -196,51 +239,36 @@ TEST_P(CudaRepack, CountsInvalidBlocksAndTakesThemForZeros) {
   ASSERT_TRUE(raw);
   const auto want = host_tiles(zeroed->view());
   ASSERT_TRUE(want);
-  const Repacked packed = repack(raw->view(), GetParam());
+  const Repacked packed = repack(raw->view(), layout());
   EXPECT_EQ(test::first_difference(packed.bytes, *want), -1);
   EXPECT_EQ(packed.faults, faults);
 }
 
 TEST_P(CudaRepack, CountsInvalidBlocksOfAnyBytes) {
+  const std::size_t bytes = block_bytes(codec());
   std::mt19937 random(65);
-  const std::vector<std::uint8_t> blocks = arbitrary_blocks(random, Codec::p4, 33 * 5);
+  const std::vector<std::uint8_t> blocks = arbitrary_blocks(random, codec(), 33 * 5);
   const auto tensor =
-      CompressedTensor::create(33, 640, 1.0f, random_tables(random, Codec::p4, 100), blocks);
+      CompressedTensor::create(33, 640, 1.0f, random_tables(random, codec(), 100), blocks);
   ASSERT_TRUE(tensor);
   std::uint32_t faults = 0;
   for (std::size_t b = 0; b < 33 * 5; ++b) {
-    faults += planar::check<2>(blocks.data() + 64 * b, 100) != planar::Fault::none ? 1 : 0;
+    faults += check(blocks.data() + bytes * b, 100) != planar::Fault::none ? 1 : 0;
   }
   const auto raw = cuda::upload(tensor->view());
   ASSERT_TRUE(raw);
-  EXPECT_EQ(repack(raw->view(), GetParam()).faults, faults);
-}
-
-/// Ranks whose halves use about so many tail bits.
-std::array<std::uint8_t, kGroup> ranks_of(std::mt19937& random, int low, int high) {
-  std::array<std::uint8_t, kGroup> ranks;
-  int left[2] = {low, high};
-  for (std::size_t e = 0; e < kGroup; ++e) {
-    int& rest = left[planar::half_of(static_cast<int>(e))];
-    const int level = rest > 0 ? 1 + static_cast<int>(random() % 2) : 0;
-    rest -= level;
-    ranks[e] = static_cast<std::uint8_t>(4 * level + static_cast<int>(random() % 4));
-  }
-  return ranks;
+  EXPECT_EQ(repack(raw->view(), layout()).faults, faults);
 }
 
 // Rows of tiles with more tail bits than a block holds, or a pattern past the table, become blocks
 // of zeros; so do, uncounted, rows of scale 0 whatever else they hold.
 TEST_P(CudaRepack, CountsRowsThatMakeNoBlock) {
+  const std::size_t bytes = block_bytes(codec());
   std::mt19937 random(66);
-  const auto tensor = CompressedTensor::create(
-      49, 128, 1.0f, random_tables(random, Codec::p4, 200), std::vector<std::uint8_t>(64 * 49));
+  const auto tensor = CompressedTensor::create(49, 128, 1.0f, random_tables(random, codec(), 200),
+                                               std::vector<std::uint8_t>(bytes * 49));
   ASSERT_TRUE(tensor);
-  std::vector<cuda::GatedPattern> patterns(256);
-  for (std::size_t p = 0; p < 200; ++p) {
-    patterns[p] = cuda::gate_pattern(tensor->view().table().pattern(static_cast<int>(p)));
-  }
-  std::vector<std::uint8_t> want(64 * 49);
+  std::vector<std::uint8_t> want(bytes * 49);
   std::uint32_t faults = 0;
   cuda::TileRow rows[64] = {};
   for (std::size_t r = 0; r < 49; ++r) {
@@ -250,34 +278,44 @@ TEST_P(CudaRepack, CountsRowsThatMakeNoBlock) {
     std::copy(ranks.begin(), ranks.end(), rows[r].ranks);
     rows[r].pattern = static_cast<std::uint8_t>(r % 7 == 5 ? 200 : random() % 200);
     rows[r].scale = r % 11 == 4 ? 0 : 130;
-    std::uint8_t* block = want.data() + 64 * r;
-    if ((rows[r].pattern == 200 && rows[r].scale != 0) || !cuda::write_row(rows[r], block)) {
-      std::fill_n(block, 64, std::uint8_t{0});
+    std::uint8_t* block = want.data() + bytes * r;
+    if ((rows[r].pattern == 200 && rows[r].scale != 0) || !write_row(rows[r], block)) {
+      std::fill_n(block, bytes, std::uint8_t{0});
       ++faults;
     }
   }
   std::vector<std::uint8_t> tiles;
   for (std::size_t i = 0; i < 4; ++i) {
+    const auto& of = reinterpret_cast<const cuda::TileRow(&)[16]>(rows[16 * i]);
     const auto append = [&](auto tile) {
-      const auto& of = reinterpret_cast<const cuda::TileRow(&)[16]>(rows[16 * i]);
-      cuda::pack_tile(of, patterns.data(), tile);
-      const auto* bytes = reinterpret_cast<const std::uint8_t*>(&tile);
-      tiles.insert(tiles.end(), bytes, bytes + sizeof(tile));
+      cuda::pack_tile(of, tile);
+      const auto* bytes_of = reinterpret_cast<const std::uint8_t*>(&tile);
+      tiles.insert(tiles.end(), bytes_of, bytes_of + sizeof(tile));
     };
-    if (GetParam() == Layout::dense) append(cuda::DenseTile{});
-    if (GetParam() == Layout::fast) append(cuda::FastTile{});
+    if (layout() == Layout::dense) {
+      append(cuda::DenseTile{});
+    } else {
+      planar::dispatch(codec(),
+                       [&](auto planes) { append(cuda::FastTile<decltype(planes)::value>{}); });
+    }
   }
   const auto raw = cuda::upload(tensor->view());
   ASSERT_TRUE(raw);
-  const Repacked back = repack(Tiles(tiles, raw->view(), GetParam()).view, Layout::raw);
+  const Repacked back = repack(Tiles(tiles, raw->view(), layout()).view, Layout::raw);
   EXPECT_EQ(test::first_difference(back.bytes, want), -1);
   EXPECT_EQ(back.faults, faults);
   EXPECT_GE(faults, 20u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, CudaRepack, ::testing::Values(Layout::dense, Layout::fast),
-                         [](const auto& param) {
-                           return param.param == Layout::dense ? "dense" : "fast";
+INSTANTIATE_TEST_SUITE_P(Kinds, CudaRepack,
+                         ::testing::Values(Kind{Codec::p4, Layout::dense},
+                                           Kind{Codec::p2, Layout::fast},
+                                           Kind{Codec::p3, Layout::fast},
+                                           Kind{Codec::p4, Layout::fast},
+                                           Kind{Codec::p5, Layout::fast}),
+                         [](const auto& kind) {
+                           return std::string(codec_name(kind.param.codec)) +
+                                  (kind.param.layout == Layout::dense ? "_dense" : "_fast");
                          });
 
 using CudaRepackErrors = CudaTest;
@@ -303,7 +341,7 @@ TEST_F(CudaRepackErrors, CountsRowsThatDenseTilesDoNotHold) {
   ASSERT_TRUE(raw);
   const Repacked packed = repack(raw->view(), Layout::dense);
   EXPECT_EQ(packed.faults, 1u);
-  const auto back = cuda::unpack_tiles(packed.bytes, true, 16, 128, tensor->view().table());
+  const auto back = cuda::unpack_tiles(packed.bytes, Codec::p4, true, 16, 128);
   ASSERT_TRUE(back) << back.error().message();
   std::fill_n(blocks.data() + 64 * 5, 64, std::uint8_t{0});
   EXPECT_EQ(test::first_difference(*back, blocks), -1);

@@ -8,6 +8,7 @@ Usage: mutants.py --nvcc NVCC --library LIBECCO_CUDA_PTXVM --runtime LIBCUDART_P
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,16 @@ LANE = (INC + "h4_lane.cuh", "cuda/decode_h4.cu", "decode")
 WARP = (INC + "h4_warp.cuh", "cuda/decode_h4.cu", "decode")
 H4_CU = ("cuda/decode_h4.cu", "cuda/decode_h4.cu", "decode")
 QUANTIZE = ("cuda/quantize.cu", "cuda/quantize.cu", "gemv")
-TILES = (INC + "gemv.cuh", "cuda/gemv.cu", "gemv")
-GEMV = ("cuda/gemv.cu", "cuda/gemv.cu", "gemv")
+FAST_P2 = (INC + "gemv_fast.cuh", "cuda/gemv_p2.cu", "gemv")
+FAST_P3 = (INC + "gemv_fast.cuh", "cuda/gemv_p3.cu", "gemv")
+FAST_P4 = (INC + "gemv_fast.cuh", "cuda/gemv_p4.cu", "gemv")
+FAST_P5 = (INC + "gemv_fast.cuh", "cuda/gemv_p5.cu", "gemv")
+DENSE = (INC + "gemv_dense.cuh", "cuda/gemv_dense.cu", "gemv")
+GEMV = (INC + "gemv.cuh", "cuda/gemv_p4.cu", "gemv")
+GEMV_P5 = (INC + "gemv.cuh", "cuda/gemv_p5.cu", "gemv")
+TILES = ("cuda/gemv_tiles.cuh", "cuda/gemv_p4.cu", "gemv")
 REPACK = ("cuda/repack.cu", "cuda/repack.cu", "repack")
+FINISH = ("cuda/gemv.cu", "cuda/gemv.cu", "gemv")
 MUTANTS = [
     ("shift by 64", *PLANAR, "place >= 0 ? shift_right(tail", "place >= -63 ? shift_right(tail"),
     ("lane", *PLANAR, "(t & 1) != 0 ? other : 0", "(t & 2) != 0 ? other : 0"),
@@ -75,28 +83,42 @@ MUTANTS = [
     ("tail tile", *QUANTIZE, "kValues * ecco::a8::kValues < job.cols", "kValues * ecco::a8::kValues <= job.cols"),
     ("tail tile", *QUANTIZE, "if (at + i >= job.cols)", "if (at >= job.cols)"),
     ("lane", *QUANTIZE, "__ldg(words + at / 4)", "__ldg(words + lane)"),
-    ("mask", *TILES, "select_bits(off_y << q, select_x, 0x88888888u)",
-     "select_bits(off_y << q, select_x, 0x88888880u)"),
-    ("table column", *TILES, "prmt(table.z, 0u, select_z)", "prmt(table.z, table.z, select_z)"),
-    ("mask", *TILES, "0x7A;", "0x3A;"),
-    ("lane", *TILES, "__shfl_xor_sync(kFullMask, words.y, 1)",
+    ("shift", *FAST_P2, "words[2] >> 1", "words[2] >> 2"),
+    ("mask", *FAST_P2, "words[q] & ~kGateBits;", "words[q];"),
+    ("mask", *FAST_P2, "words[1] >> 2, 0x11111111u", "words[1] >> 2, 0x11111101u"),
+    ("lane", *FAST_P2, "nibbles[1][0] = first.w, nibbles[1][1]", "nibbles[1][0] = first.z, nibbles[1][1]"),
+    ("mask", *FAST_P3, "select[0] ^ kGateBits", "select[0] | kGateBits"),
+    ("table column", *FAST_P3, "parts, half + 2)", "parts, half)"),
+    ("lane", *FAST_P3, "words + Tile::kHeadersAt + lane / 4", "words + Tile::kHeadersAt + lane / 8"),
+    ("shift", *FAST_P4, "gates[half][0] << q, select[0], kGateBits); select[2]",
+     "gates[half][0] << 1, select[0], kGateBits); select[2]"),
+    ("mask", *FAST_P4, "gates[half][0] << q, select[0], kGateBits); select[2]",
+     "gates[half][0] << q, select[0], kGateBits & ~8u); select[2]"),
+    ("mask", *FAST_P5, "lop3<0xDA>", "lop3<0xDE>"),
+    ("mask", *FAST_P5, "lop3<0xD2>", "lop3<0xF2>"),
+    ("shift", *FAST_P5, "gates[half][1] << q;", "gates[half][1];"),
+    ("lane", *FAST_P5, "gates[1][0] = bits.z", "gates[1][0] = bits.y"),
+    ("lane", *DENSE, "__shfl_xor_sync(kFullMask, words.y, 1)",
      "__shfl_xor_sync(kFullMask, words.x, 1)"),
-    ("lane", *TILES, "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),
-    ("shift", *TILES, "if (q < 1) bits[2] >>= used;", ""),
-    ("stale accumulator", *TILES, "mma_s8(d[n], ay, b0, b1, d[n]);", "mma_s8(d[n], ay, b0, b1, kStart);"),
-    ("rounding", *TILES, "__fmaf_rn(factor, product, acc[n][i])", "__fmaf_rz(factor, product, acc[n][i])"),
-    ("lane", *TILES, "row_factor[i / 2]", "row_factor[i % 2]"),
-    ("tail tile", *GEMV, "row < job.rows && column", "column"),
-    ("sync", *GEMV, "reduce<NB, NT>(sums, job, row_tile); __syncthreads();",
+    ("lane", *DENSE, "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),
+    ("shift", *DENSE, "if (q < 1) bits[2] >>= used;", ""),
+    ("table column", *GEMV, "? table.words[2 * k + 1] : 0u", "? table.words[2 * k + 1] : table.words[2 * k]"),
+    ("table column", *GEMV_P5, "words[i] = values[i * kMaxPatterns", "words[i] = values[8 * kMaxPatterns"),
+    ("mask", *GEMV, "0x7A", "0x3A"),
+    ("stale accumulator", *GEMV, "mma_s8(d[n], parts[k], b0, b1, d[n]);",
+     "mma_s8(d[n], parts[k], b0, b1, kStart);"),
+    ("rounding", *GEMV, "__fmaf_rn(factor, product, acc[n][i])", "__fmaf_rz(factor, product, acc[n][i])"),
+    ("lane", *GEMV, "row_factor[i / 2]", "row_factor[i % 2]"),
+    ("tail tile", *TILES, "row < job.rows && column", "column"),
+    ("sync", *TILES, "reduce<NB, NT>(sums, job, row_tile); __syncthreads();",
      "reduce<NB, NT>(sums, job, row_tile);"),
-    ("sync", *GEMV, "} __syncthreads(); reduce", "} reduce"),
-    ("split-K", *GEMV, "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
+    ("sync", *TILES, "} __syncthreads(); reduce", "} reduce"),
+    ("split-K", *TILES, "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
      "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
-    ("split-K", *GEMV, "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
-    ("split-K", *GEMV, "vector * job.digits + digit", "vector + digit"),
+    ("stale accumulator", *TILES, "if (left > 2) even.load(tile + 2 * kTileStep, lane);", ""),
+    ("split-K", *FINISH, "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
+    ("split-K", *FINISH, "vector * job.digits + digit", "vector + digit"),
     ("lane", *REPACK, "(lane & 28) & 15u", "(lane & 24) & 15u"),
-    ("bound", *REPACK, "other < (rank >> R << R) + (1u << R)", "other < kClasses << R"),
-    ("rounding", *REPACK, "row[other] == row[rank] && other < rank", "row[other] == row[rank] && other > rank"),
     ("bound", *REPACK, "(words.head.x & 255u) >= patterns", "(words.head.x & 255u) > patterns"),
     ("mask", *REPACK, "top >> 16 << 16", "top"),
     ("shift by 64", *REPACK, "~shift_left(~0ull, static_cast<std::uint32_t>(unused))", "(1ull << (unused & 63)) - 1"),
@@ -106,10 +128,11 @@ MUTANTS = [
     ("stale accumulator", *REPACK, "tail |= shift_left(chunk,", "tail = shift_left(chunk,"),
     ("shift", *REPACK, "bits[2], 1) >> 8)", "bits[2], 1))"),
     ("lane", *REPACK, "__shfl_xor_sync(kFullMask, middle, 2) << 8", "__shfl_xor_sync(kFullMask, middle, 1) << 8"),
-    ("table column", *REPACK, "rank % 16 / 4 * 4 + place", "rank % 16 / 4 * 4 + rank % 4"),
+    ("table column", *REPACK, "4 * i * kEachByte", "4 * i"),
+    ("shift", *REPACK, "4 * b + mantissa_shift(i)", "4 * b + mantissa_shift(b)"),
+    ("tail tile", *REPACK, "k < Lane::kParts; ++k) sum", "k + 1 < Lane::kParts; ++k) sum"),
     ("tail tile", *REPACK, "if (row >= job.rows) return nullptr;", ""),
     ("bound", *REPACK, "!good && lane % 4 == 0", "!good"),
-    ("stale accumulator", *GEMV, "if (left > 2) even.load(tile + 2 * kTileStep, lane);", ""),
 ]
 
 
@@ -139,9 +162,11 @@ class Runner:
             return self.build_and_run(folder, path, source, test)
 
     def build_and_run(self, folder, path, source, test):
-        changed = os.path.join(folder, path)
         program = os.path.join(folder, "test")
-        compiled = changed if path == source else os.path.join(ROOT, source)
+        compiled = os.path.join(folder, source)  # where it finds a changed neighbour first
+        if path != source:
+            os.makedirs(os.path.dirname(compiled), exist_ok=True)
+            shutil.copy(os.path.join(ROOT, source), compiled)
         compile_command = [
             self.options.nvcc, "-std=c++20", "-O2", "--expt-relaxed-constexpr",
             "-gencode", "arch=compute_80,code=compute_80", "--compress-mode=none",

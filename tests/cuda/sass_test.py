@@ -17,8 +17,13 @@ ALU = set("""LOP3 PRMT SHF IADD3 ISETP SEL LEA FSETP FMNMX IMNMX FSEL VOTE PLOP3
 # lane in one turn of that loop, and the budgets: instructions and ALU instructions per weight,
 # registers.
 LOOPS = [
-    (r"gemv_kernelINS0_8FastLaneELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 80),
-    (r"gemv_kernelINS0_8FastLaneELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
+    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi[248]ELi1E", "IMMA", 128, 1.7, 1.0, 80),
+    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
+    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
+    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 80),
+    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
+    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi[248]ELi1E", "IMMA", 128, 4.2, 2.9, 104),
+    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi8ELi2E", "IMMA", 128, 4.7, 2.9, 120),
     (r"gemv_kernelINS0_9DenseLaneELi[248]ELi1E", "IMMA", 128, 4.5, 2.85, 80),
     (r"gemv_kernelINS0_9DenseLaneELi8ELi2E", "IMMA", 128, 4.95, 2.85, 112),
     (r"decode_kernelILi2ENS_4halfELb1E", "F2FP", 32, 16.2, 9.9, 40),

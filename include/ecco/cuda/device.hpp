@@ -51,8 +51,9 @@ class DeviceMemory {
 enum class Layout : std::uint8_t {
   raw,        ///< as in the file: decode
   dense,      ///< tiles of 4.25 bits per value, P4: gemv
-  fast,       ///< tiles of 5.125 bits per value, P4: gemv; simpler to decode
-  automatic,  ///< P4: dense or fast by the ratio of memory bandwidth to arithmetic; others: raw
+  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec: gemv
+  automatic,  ///< P2, P3, P5: fast; P4: dense or fast by the ratio of memory bandwidth to
+              ///< arithmetic; H4: raw
 };
 
 /// What kernels need of a tensor; all pointers are to device memory. docs/cuda.md describes the
@@ -66,7 +67,7 @@ struct DeviceTensorView {
   int device = 0;
   const std::uint8_t* blocks = nullptr;    ///< as in TensorView, or tiles; aligned to 16 bytes
   const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
-  const std::uint8_t* gated = nullptr;     ///< p4: table of values for tiles, aligned to 16 bytes
+  const std::uint32_t* gated = nullptr;    ///< planar: values for tiles, aligned to 16 bytes
   const std::uint32_t* codes = nullptr;    ///< h4, p4: table of codes
   int pattern_count = 0;
   int codebook_count = 0;  ///< h4
@@ -101,14 +102,14 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::ra
 /// for Layout::automatic.
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept;
 
-/// Converts P4 blocks to tiles or back on the device, byte for byte as pack_tiles and unpack_tiles
-/// of tiles.hpp do, into `out`, layout_bytes(...) of device memory aligned to 16 bytes. Returns
-/// the view of the result: `from` with another layout and other blocks; its tables stay those of
-/// `from`. Nothing waits for the device, so what is found there goes to the device word `faults`:
-/// it rises by the number of blocks that are not valid, whose class codes do not fit a dense tile,
-/// or that a tile's row does not make; these become rows of zeros, or blocks of zeros. Errors:
-/// unsupported (a pair of layouts of which not exactly one is raw, a codec without tiles),
-/// shape_mismatch, invalid_argument, device_error.
+/// Converts planar blocks to tiles or back on the device, byte for byte as pack_tiles and
+/// unpack_tiles of tiles.hpp do, into `out`, layout_bytes(...) of device memory aligned to 16
+/// bytes. Returns the view of the result: `from` with another layout and other blocks; its tables
+/// stay those of `from`. Nothing waits for the device, so what is found there goes to the device
+/// word `faults`: it rises by the number of blocks that are not valid, whose class codes do not
+/// fit a dense tile, or that a tile's row does not make; these become rows of zeros, or blocks of
+/// zeros. Errors: unsupported (a pair of layouts of which not exactly one is raw, a codec without
+/// tiles), shape_mismatch, invalid_argument, device_error.
 Result<DeviceTensorView> repack(const DeviceTensorView& from, Layout to,
                                 std::span<std::uint8_t> out, std::uint32_t* faults,
                                 Stream stream) noexcept;

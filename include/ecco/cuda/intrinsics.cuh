@@ -20,13 +20,19 @@ __device__ __forceinline__ std::uint32_t prmt(std::uint32_t a, std::uint32_t b,
   return result;
 }
 
-/// Bits of `a` where `mask` is 1, of `b` elsewhere. As inline PTX because the compiler splits the
-/// select into two instructions when the mask is a literal.
+/// Any function of three bits: kFunction's bit 4 a + 2 b + c. As inline PTX because the compiler
+/// splits the function into two instructions when an argument is a literal.
+template <int kFunction>
+__device__ __forceinline__ std::uint32_t lop3(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+  std::uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(result) : "r"(a), "r"(b), "r"(c), "n"(kFunction));
+  return result;
+}
+
+/// Bits of `a` where `mask` is 1, of `b` elsewhere.
 __device__ __forceinline__ std::uint32_t select_bits(std::uint32_t a, std::uint32_t b,
                                                      std::uint32_t mask) {
-  std::uint32_t result;
-  asm("lop3.b32 %0, %1, %2, %3, 0xE4;" : "=r"(result) : "r"(a), "r"(b), "r"(mask));
-  return result;
+  return lop3<0xE4>(a, b, mask);
 }
 
 /// 64-bit shifts that give 0 from 64 on.
