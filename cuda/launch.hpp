@@ -51,6 +51,55 @@ cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool paralle
 template <typename T>
 cudaError_t decode_a8(const DecodeJob& job, T* out, cudaStream_t stream);
 
+/// Rows of values and where their blocks go.
+struct EncodeJob {
+  std::uint8_t* blocks;       ///< row-major, aligned to 16 bytes
+  std::uint32_t block_count;  ///< rows * blocks_per_row, at least 1
+  std::uint32_t blocks_per_row;
+  std::uint32_t cols;
+  std::size_t row_stride;  ///< of the input, in values
+  float tensor_scale;
+  bool vector;  ///< input rows and their ends are aligned to 4 values
+};
+template <typename T>
+cudaError_t encode_a8(const EncodeJob& job, const T* rows, cudaStream_t stream);
+
+/// Tables of encode_h4.cuh by the host's names, on the device.
+struct H4EncodeTables {
+  const float* boundaries;
+  const float* values;
+  const std::uint8_t* symbols;
+  const void* extremes;
+  const std::uint32_t* lengths;
+  const std::uint32_t* codes;
+  const std::uint32_t* padding;
+  int pattern_count;
+  int codebook_count;
+};
+template <typename T>
+cudaError_t encode_h4(const EncodeJob& job, const H4EncodeTables& tables, const T* rows,
+                      cudaStream_t stream);
+
+/// Tables of encode_planar_search.cuh by the host's names, on the device.
+struct PlanarEncodeTables {
+  const std::uint32_t* rungs;
+  const std::int32_t* ladders;
+  const std::int16_t* basis;
+  const void* bias;
+  const void* factors;
+  const float* lambdas;
+  double large_error;
+  int candidates;
+  int first_picks;
+  int more_picks;
+  int lowest;
+  int highest;
+};
+/// Type of values where it is no template argument.
+enum class InputType : std::uint8_t { half, bfloat16, float32 };
+cudaError_t encode_planar(Codec codec, const EncodeJob& job, const PlanarEncodeTables& tables,
+                          const void* rows, InputType type, cudaStream_t stream);
+
 /// Columns that a fragment of activations stores for so many: 2, 4, 8, or 16 as twice 8 (not 1,
 /// with which ptxas spills on sm_120). Lanes of columns that are not stored read others.
 constexpr unsigned stored_columns(unsigned columns) {

@@ -6,9 +6,6 @@
 namespace ecco {
 namespace {
 
-constexpr ShortlistEffort kFast = {0, 8, 32};
-constexpr ShortlistEffort kDefault = {2, 32, 0};
-
 const rd::Kernels& kernels_of(const EncodeKernels& kernels, Codec codec) noexcept {
   return kernels.search[static_cast<std::size_t>(mantissa_planes(codec))];
 }
@@ -19,7 +16,7 @@ PlanarEncoder::PlanarEncoder(const EncodeKernels& kernels, const PatternTableVie
                              Effort effort)
     : kernels_(kernels), table_(rd::prepare_table(table, kernels_of(kernels, table.codec))) {
   if (effort == Effort::best) return;
-  effort_ = effort == Effort::fast ? kFast : kDefault;
+  effort_ = effort == Effort::fast ? kFastEffort : kDefaultEffort;
   shortlist_.emplace(table_, effort_.neighbours);
 }
 

@@ -42,8 +42,7 @@ ShortlistEncoder::ShortlistEncoder(const rd::PreparedTable& table, const Shortli
       search_kernels_(kernels.search[static_cast<std::size_t>(mantissa_planes(table.codec))]),
       columns_(columns),
       effort_(effort),
-      // About three times the usual relative squared error: the shortlist has failed.
-      large_error_(0.32 / (1 << 2 * mantissa_planes(table.codec))),
+      large_error_(large_error(table.codec)),
       search_(table, search_kernels_, range),
       features_(kChunk),
       keys_(static_cast<std::size_t>(kScoreBatch * shortlist.padded_candidates())) {

@@ -21,6 +21,14 @@ struct ShortlistEffort {
   int more_candidates = 0;  ///< tried where these leave a large error; 0: every pattern
 };
 
+inline constexpr ShortlistEffort kFastEffort = {0, 8, 32};
+inline constexpr ShortlistEffort kDefaultEffort = {2, 32, 0};
+
+/// Relative squared error from which the shortlist counts as failed: about three times the usual.
+constexpr double large_error(Codec codec) noexcept {
+  return 0.32 / (1 << 2 * mantissa_planes(codec));
+}
+
 class ShortlistEncoder {
  public:
   /// All but `effort` must outlive the object. Precondition: the range is not empty.

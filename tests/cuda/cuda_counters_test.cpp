@@ -4,6 +4,7 @@
 #include <ptxvm/ptxvm.h>
 
 #include "cuda/support.hpp"
+#include "ecco/cuda/encode.hpp"
 #include "launch.hpp"
 
 namespace ecco {
@@ -93,6 +94,42 @@ TEST_F(CudaCounters, DecodeH4) {
   std::printf("decode h4, parallel: %.2f PTX, %.2f wavefronts\n", parallel.instructions,
               parallel.wavefronts);
   EXPECT_LE(parallel.instructions, 315.0);
+}
+
+/// Encoding of half values of a normal distribution.
+Counts encode(Codec codec, std::size_t rows) {
+  std::mt19937 random(32);
+  std::normal_distribution<float> normal;
+  std::vector<half> values(rows * kCols);
+  for (half& value : values) value = to_half(normal(random));
+  const auto device = cuda::DeviceCodec::create(codec);
+  EXPECT_TRUE(device);
+  const DeviceArray<half> in(values);
+  const std::size_t group = static_cast<std::size_t>(group_values(codec));
+  const std::size_t bytes = rows * kCols / group * block_bytes(codec);
+  const DeviceArray<std::uint8_t> blocks(std::vector<std::uint8_t>(bytes, 0));
+  const Status status =
+      cuda::encode(device->view(), dense_view<const half>(in.data(), rows, kCols), 1.0f,
+                   {blocks.data(), bytes}, nullptr);
+  EXPECT_TRUE(status) << status.message();
+  const Counts counts = last_launch(static_cast<double>(rows * kCols));
+  std::printf(
+      "encode %s: %.2f PTX, %.2f wavefronts, %.3f read sectors a block\n",
+      std::string(codec_name(codec)).c_str(), counts.instructions, counts.wavefronts,
+      static_cast<double>(counts.read_sectors * block_bytes(codec)) / static_cast<double>(bytes));
+  EXPECT_LE(counts.write_sectors, bytes / 32 + bytes / 128);  // p5: 80 bytes lie in 3 sectors
+  return counts;
+}
+
+TEST_F(CudaCounters, Encode) {
+  const Counts a8 = encode(Codec::a8, kRows);
+  EXPECT_LE(a8.instructions, 54.0);
+  const Counts h4 = encode(Codec::h4, 8);
+  EXPECT_LE(h4.instructions, 216.0);
+  const Counts p4 = encode(Codec::p4, 4);
+  EXPECT_LE(p4.instructions, 4000.0);
+  const Counts p5 = encode(Codec::p5, 4);
+  EXPECT_LE(p5.instructions, 4500.0);
 }
 
 /// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not

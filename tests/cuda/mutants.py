@@ -135,6 +135,63 @@ MUTANTS = [
     ("bound", *REPACK, "!good && lane % 4 == 0", "!good"),
 ]
 
+ENCODE_A8 = (INC + "encode_a8.cuh", "cuda/encode_a8.cu", "encode")
+ENCODE_A8_CU = ("cuda/encode_a8.cu", "cuda/encode_a8.cu", "encode")
+ENCODE_H4 = (INC + "encode_h4.cuh", "cuda/encode_h4.cu", "encode")
+ENCODE_H4_CU = ("cuda/encode_h4.cu", "cuda/encode_h4.cu", "encode")
+SEARCH = (INC + "encode_planar_search.cuh", "cuda/encode_planar.cu", "encode_planar")
+PLANAR_ENC = (INC + "encode_planar.cuh", "cuda/encode_planar.cu", "encode_planar")
+PLANAR_ENC_CU = ("cuda/encode_planar.cu", "cuda/encode_planar.cu", "encode_planar")
+LOAD = (INC + "intrinsics.cuh", "cuda/encode_a8.cu", "encode")
+MUTANTS += [
+    ("lane", *ENCODE_A8, "distance < kBlockLanes", "distance < kWarpLanes"),
+    ("bound", *ENCODE_A8, "16 * part + 15", "16 * part + 14"),
+    ("bound", *ENCODE_A8, "fits(16 * first + part,", "fits(16 * first + part + 1,"),
+    ("rounding", *ENCODE_A8, "reference::nearest_odd(quotient) & ~1", "reference::nearest_even(quotient) & ~1"),
+    ("shift", *ENCODE_A8, "lane % kBlockLanes / 2) & 1u", "lane / 2) & 1u"),
+    ("bound", *ENCODE_A8, "values[i] = reference::finite(values[i]);", ""),
+    ("tail tile", *ENCODE_A8_CU, "if (live) words", "words"),
+    ("tail tile", *LOAD, "at + i < cols ? widen", "true ? widen"),
+    ("lane", *ENCODE_H4, "if (keys[i] >= own) element", "if (keys[i] > own) element"),
+    ("bound", *ENCODE_H4, "e == largest) continue", "false) continue"),
+    ("bound", *ENCODE_H4, "e >= count ||", ""),
+    ("table column", *ENCODE_H4, "exceeded + step - 1)", "exceeded + step)"),
+    ("mask", *ENCODE_H4, "sum >> 8 & 0x00ff00ffu", "sum >> 8 & 0x000f00ffu"),
+    ("bound", *ENCODE_H4, "bits < best.bits", "bits <= best.bits"),
+    ("stale accumulator", *ENCODE_H4, "if (lane < 16) scratch.words[lane] = 0;",
+     "if (lane < 15) scratch.words[lane] = 0;"),
+    ("sync", *ENCODE_H4, "words[lane % 16]; __syncwarp();", "words[lane % 16];"),
+    ("shift by 0", *ENCODE_H4, "__funnelshift_l(bits, 0u, at % 32)", "bits >> (32 - at % 32) % 32"),
+    ("bound", *ENCODE_H4, "if (word < 15) atomicOr", "if (word < 14) atomicOr"),
+    ("lane", *ENCODE_H4, "if (lane >= distance) end", "if (lane > distance) end"),
+    ("stale accumulator", *ENCODE_H4, "open &= ~(1u << i)", "open &= ~0u"),
+    ("rounding", *ENCODE_H4, "quotients[i] = values[i] / m", "quotients[i] = values[i] * (1.0f / m)"),
+    ("rounding", *SEARCH, "__float2int_rn(", "__float2int_rz("),
+    ("lane", *SEARCH, "if (16 * (lane % 8) + 4 * t + lane / 8 < count)", "if (4 * lane + t < count)"),
+    ("bound", *SEARCH, "steps < 2 && code >= least_code_ ? 0", "steps < 3 && code >= least_code_ ? 0"),
+    ("bound", *SEARCH, "if (keys[j] < own) index", "if (keys[j] <= own) index"),
+    ("stale accumulator", *SEARCH, "{  // the last step did not help: turn, or end candidate",
+     "{ direction = -1; candidate"),
+    ("shift", *SEARCH, "entry >> (8 + R)", "entry >> (7 + R)"),
+    ("bound", *SEARCH, "half + extra > kHalfTailBits ||", "half + extra >= kHalfTailBits ||"),
+    ("lane", *SEARCH, "if (lane == owner) taken", "if (lane / 8 == owner / 8) taken"),
+    ("bound", *SEARCH, "spent > kTailBits - kHalfTailBits", "spent >= kTailBits - kHalfTailBits"),
+    ("rounding", *SEARCH, "excess * excess * 3 / 20", "excess * 3 / 20"),
+    ("stale accumulator", *SEARCH, "log_lambda_ = first_log(pattern, code) +",
+     "log_lambda_ += first_log(pattern, code) +"),
+    ("bound", *SEARCH, "|| error < zero_error()", "|| error <= zero_error() + 64"),
+    ("lane", *PLANAR_ENC, "sum += __shfl_xor_sync(kFullMask, sum, 2);",
+     "sum += __shfl_xor_sync(kFullMask, sum, 16);"),
+    ("table column", *PLANAR_ENC, "own, 1), 0x5140u)", "own, 1), 0x4150u)"),
+    ("sync", *PLANAR_ENC, "scale_of(base)); __syncwarp();", "scale_of(base));"),
+    ("rounding", *PLANAR_ENC, "(sum >> 4, -32768)", "(sum >> 6, -32768)"),
+    ("bound", *PLANAR_ENC, "sum = min(max(sum, -32768), 32767); } return sum;", "} return sum;"),
+    ("mask", *PLANAR_ENC, "__popc(masks[t] & below);", "__popc(masks[t] & below >> 1);"),
+    ("tail tile", *PLANAR_ENC, ">> t & 1u) != 0 ? static_cast<int>", ">> t & 1u) != 2 ? static_cast<int>"),
+    ("tail tile", *PLANAR_ENC_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
+    ("tail tile", *ENCODE_H4_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
+]
+
 
 def pattern_of(text):
     """The text as a regular expression in which any white space matches any."""

@@ -27,6 +27,11 @@ LOOPS = [
     (r"gemv_kernelINS0_9DenseLaneELi[248]ELi1E", "IMMA", 128, 4.5, 2.85, 80),
     (r"gemv_kernelINS0_9DenseLaneELi8ELi2E", "IMMA", 128, 4.95, 2.85, 112),
     (r"decode_kernelILi2ENS_4halfELb1E", "F2FP", 32, 16.2, 9.9, 40),
+    # Encoders: the loop over blocks, each inner loop and slow path of a division counted once.
+    (r"encode_a8_kernelINS_4halfELb1E", "SHFL", 4, 90, 32, 40),
+    (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 56),
+    (r"encode_planar_kernelILi2E", "REDUX", 4, 9999, 9999, 96),
+    (r"encode_planar_kernelILi3E", "REDUX", 4, 9999, 9999, 96),
 ]
 
 # The lane decoder of H4: turns of its loops per 128 values of a lane. Its whole cost is what the

@@ -63,6 +63,15 @@ __device__ __forceinline__ std::uint32_t round_pair<bfloat16>(float low, float h
   return result;
 }
 
+/// Widens exactly; a NaN stays a NaN.
+__device__ __forceinline__ float widen(half value) {
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+}
+__device__ __forceinline__ float widen(bfloat16 value) { return to_float(value); }
+__device__ __forceinline__ float widen(float value) { return value; }
+
 /// Lane index of the calling thread in a one-dimensional block.
 __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x % kWarpLanes); }
 
@@ -75,6 +84,30 @@ __device__ __forceinline__ int warp_index() {
 /// computing it again in a loop. Whole warps call it.
 __device__ __forceinline__ int pinned(int value) {
   return __shfl_sync(kFullMask, value, lane_index());
+}
+
+/// Loads four consecutive values, zeros past the row's end: `at` is the column of the first one.
+/// kVector: `from` is aligned to 4 * sizeof(T) and cols % 4 == 0.
+template <bool kVector, typename T>
+__device__ __forceinline__ void load_four(const T* from, unsigned at, unsigned cols,
+                                          float (&values)[4]) {
+  if constexpr (!kVector) {
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) values[i] = at + i < cols ? widen(from[i]) : 0.0f;
+  } else if constexpr (sizeof(T) == 4) {
+    const float4 read = at < cols ? __ldg(reinterpret_cast<const float4*>(from)) : float4{};
+    values[0] = read.x;
+    values[1] = read.y;
+    values[2] = read.z;
+    values[3] = read.w;
+  } else {
+    const uint2 read = at < cols ? __ldg(reinterpret_cast<const uint2*>(from)) : uint2{};
+    const std::uint32_t words[2] = {read.x, read.y};
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      values[i] = widen(T{static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2))});
+    }
+  }
 }
 
 /// Stores four consecutive values, rounded to T, where the row has them: `at` is the column of the

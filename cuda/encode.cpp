@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// The host API of encoding: tables, checks of arguments, launches.
+#include "ecco/cuda/encode.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ecco/standard_tables.hpp"
+#include "encode_planar_tables.hpp"
+#include "encode_tables.hpp"
+#include "errors.hpp"
+#include "launch.hpp"
+#include "tables.hpp"
+
+namespace ecco::cuda {
+namespace {
+
+using detail::aligned;
+using detail::check;
+using detail::kMostBlocks;
+
+/// Checks rows and describes the blocks that they become.
+template <typename T>
+Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& rows,
+                                     float tensor_scale, std::span<std::uint8_t> blocks) {
+  if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
+    return fail(StatusCode::invalid_argument, "tensor_scale is not in (0, 1e34]");
+  }
+  if (!aligned(rows.data, sizeof(T))) {
+    return fail(StatusCode::invalid_argument,
+                "the rows are not aligned to their " + std::to_string(sizeof(T)) + "-byte values");
+  }
+  if (!aligned(blocks.data(), detail::kAlignment)) {
+    return fail(StatusCode::invalid_argument, "the blocks are not aligned to 16 bytes");
+  }
+  if (rows.rows > 1 && rows.row_stride < rows.cols) {
+    return fail(StatusCode::invalid_argument,
+                "rows of " + std::to_string(rows.cols) + " values lie " +
+                    std::to_string(rows.row_stride) + " values apart");
+  }
+  const auto group = static_cast<std::size_t>(group_values(codec));
+  const std::size_t per_row = rows.cols / group + (rows.cols % group != 0 ? 1 : 0);
+  if (rows.cols > kMostBlocks || (per_row > 0 && rows.rows > kMostBlocks / per_row)) {
+    return fail(StatusCode::unsupported, "a matrix of 2^31 blocks or columns or more");
+  }
+  const std::size_t bytes = rows.rows * per_row * block_bytes(codec);
+  if (blocks.size() != bytes) {
+    return fail(StatusCode::shape_mismatch, std::to_string(rows.rows) + " rows of " +
+                                                std::to_string(rows.cols) + " values take " +
+                                                std::to_string(bytes) + " bytes of blocks, not " +
+                                                std::to_string(blocks.size()));
+  }
+  detail::EncodeJob job{};
+  job.blocks = blocks.data();
+  job.block_count = static_cast<std::uint32_t>(rows.rows * per_row);
+  job.blocks_per_row = static_cast<std::uint32_t>(per_row);
+  job.cols = static_cast<std::uint32_t>(rows.cols);
+  job.row_stride = rows.row_stride;
+  job.tensor_scale = tensor_scale;
+  job.vector = rows.cols % 4 == 0 && (rows.row_stride % 4 == 0 || rows.rows == 1) &&
+               aligned(rows.data, 4 * sizeof(T));
+  return job;
+}
+
+template <typename T>
+constexpr detail::InputType kInputType = detail::InputType::float32;
+template <>
+constexpr detail::InputType kInputType<half> = detail::InputType::half;
+template <>
+constexpr detail::InputType kInputType<bfloat16> = detail::InputType::bfloat16;
+
+template <typename T>
+Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float tensor_scale,
+                   std::span<std::uint8_t> blocks, Stream stream) {
+  if (codec.device >= 0) {
+    if (Status status = detail::check_device(codec.device); !status) return status;
+  }
+  const auto job = encode_job(codec.codec, rows, tensor_scale, blocks);
+  if (!job) return job.error();
+  if (job->block_count == 0) return {};
+  if (codec.codec == Codec::a8) return check("encode", detail::encode_a8(*job, rows.data, stream));
+  if (codec.encoding == nullptr) {
+    return {StatusCode::invalid_argument, "the codec has no tables of an encoder"};
+  }
+  if (is_planar(codec.codec)) {
+    const auto tables = detail::planar_encode_tables(codec.codec, codec.encoding,
+                                                     codec.pattern_count, tensor_scale);
+    return check("encode", detail::encode_planar(codec.codec, *job, tables, rows.data,
+                                                 kInputType<T>, stream));
+  }
+  const auto tables =
+      detail::h4_encode_tables(codec.encoding, codec.pattern_count, codec.codebook_count);
+  return check("encode", detail::encode_h4(*job, tables, rows.data, stream));
+}
+
+}  // namespace
+
+Result<DeviceCodec> DeviceCodec::create(Codec codec, const PatternTableView& table,
+                                        Stream stream) noexcept try {
+  DeviceCodec out;
+  out.view_.codec = codec;
+  Status status = check("cudaGetDevice", cudaGetDevice(&out.view_.device));
+  if (!status) return fail(std::move(status));
+  const bool standard = table.centroids.empty();
+  if (!standard && table.codec != codec) {
+    return fail(StatusCode::invalid_argument, "the table is of another codec");
+  }
+  if (codec == Codec::a8) return out;
+  const PatternTableView view = !standard            ? table
+                                : codec == Codec::h4 ? standard_kv_table()
+                                                     : standard_table(codec);
+  if (status = validate(view); !status) return fail(std::move(status));
+  detail::HostTables tables = detail::host_tables(view);
+  const std::size_t encoding_at = (tables.words.size() + 3) / 4 * 4;
+  tables.words.resize(encoding_at, 0);
+  const std::vector<std::uint32_t> encoding = codec == Codec::h4
+                                                  ? detail::h4_encode_tables(view.h4())
+                                                  : detail::planar_encode_tables(view);
+  tables.words.insert(tables.words.end(), encoding.begin(), encoding.end());
+  const std::size_t bytes = 4 * tables.words.size();
+  auto memory = DeviceMemory::allocate(bytes);
+  if (!memory) return fail(memory.error());
+  status = check("cudaMemcpyAsync", cudaMemcpyAsync(memory->data(), tables.words.data(), bytes,
+                                                    cudaMemcpyHostToDevice, stream));
+  if (status) status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
+  if (!status) return fail(std::move(status));
+  const auto* words = reinterpret_cast<const std::uint32_t*>(memory->data());
+  out.view_.patterns = memory->data();
+  out.view_.codes = words + tables.codes_at;
+  out.view_.encoding = words + encoding_at;
+  out.view_.pattern_count = view.patterns();
+  out.view_.codebook_count = tables.codebooks;
+  out.tables_ = std::move(*memory);
+  return out;
+} catch (const std::bad_alloc&) {
+  return fail(StatusCode::out_of_memory, "the tables of a codec");
+}
+
+Status encode(const DeviceCodecView& codec, MatrixView<const half> rows, float tensor_scale,
+              std::span<std::uint8_t> blocks, Stream stream) noexcept {
+  return detail::guarded([&] { return encode_rows(codec, rows, tensor_scale, blocks, stream); });
+}
+Status encode(const DeviceCodecView& codec, MatrixView<const bfloat16> rows, float tensor_scale,
+              std::span<std::uint8_t> blocks, Stream stream) noexcept {
+  return detail::guarded([&] { return encode_rows(codec, rows, tensor_scale, blocks, stream); });
+}
+Status encode(const DeviceCodecView& codec, MatrixView<const float> rows, float tensor_scale,
+              std::span<std::uint8_t> blocks, Stream stream) noexcept {
+  return detail::guarded([&] { return encode_rows(codec, rows, tensor_scale, blocks, stream); });
+}
+
+}  // namespace ecco::cuda
