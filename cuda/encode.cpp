@@ -67,13 +67,6 @@ Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& row
 }
 
 template <typename T>
-constexpr detail::InputType kInputType = detail::InputType::float32;
-template <>
-constexpr detail::InputType kInputType<half> = detail::InputType::half;
-template <>
-constexpr detail::InputType kInputType<bfloat16> = detail::InputType::bfloat16;
-
-template <typename T>
 Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float tensor_scale,
                    std::span<std::uint8_t> blocks, Stream stream) {
   if (codec.device >= 0) {
@@ -90,7 +83,7 @@ Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float
     const auto tables = detail::planar_encode_tables(codec.codec, codec.encoding,
                                                      codec.pattern_count, tensor_scale);
     return check("encode", detail::encode_planar(codec.codec, *job, tables, rows.data,
-                                                 kInputType<T>, stream));
+                                                 detail::kInputType<T>, stream));
   }
   const auto tables =
       detail::h4_encode_tables(codec.encoding, codec.pattern_count, codec.codebook_count);

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "ecco/codec.hpp"
+#include "ecco/types.hpp"
 
 namespace ecco::cuda::detail {
 
@@ -97,8 +98,38 @@ struct PlanarEncodeTables {
 };
 /// Type of values where it is no template argument.
 enum class InputType : std::uint8_t { half, bfloat16, float32 };
+template <typename T>
+inline constexpr InputType kInputType = InputType::float32;
+template <>
+inline constexpr InputType kInputType<half> = InputType::half;
+template <>
+inline constexpr InputType kInputType<bfloat16> = InputType::bfloat16;
+
 cudaError_t encode_planar(Codec codec, const EncodeJob& job, const PlanarEncodeTables& tables,
                           const void* rows, InputType type, cudaStream_t stream);
+
+/// Queries times the tokens of a page.
+struct ScoresJob {
+  const std::uint8_t* blocks;  ///< of the first token, aligned to 16 bytes
+  std::uint32_t tokens;        ///< at least 1
+  std::uint32_t token_blocks;  ///< blocks from token to token
+  std::uint32_t heads;         ///< of the page
+  std::uint32_t head_blocks;   ///< blocks of a head
+  std::uint32_t head_values;   ///< of a head, and of a query
+  std::uint32_t queries_per_head;
+  std::size_t query_stride;
+  const void* queries;
+  InputType type;
+  float tensor_scale;
+  float* out;  ///< [query][token]
+  std::size_t out_stride;
+};
+/// `table` as for decode_planar; `codes` as for decode_h4.
+cudaError_t kv_scores_planar(Codec codec, const ScoresJob& job, const std::uint32_t* table,
+                             cudaStream_t stream);
+cudaError_t kv_scores_a8(const ScoresJob& job, cudaStream_t stream);
+cudaError_t kv_scores_h4(const ScoresJob& job, const H4EncodeTables& tables,
+                         const std::uint32_t* codes, cudaStream_t stream);
 
 /// Columns that a fragment of activations stores for so many: 2, 4, 8, or 16 as twice 8 (not 1,
 /// with which ptxas spills on sm_120). Lanes of columns that are not stored read others.

@@ -5,6 +5,7 @@
 
 #include "cuda/support.hpp"
 #include "ecco/cuda/encode.hpp"
+#include "ecco/cuda/kv_page.hpp"
 #include "launch.hpp"
 
 namespace ecco {
@@ -130,6 +131,40 @@ TEST_F(CudaCounters, Encode) {
   EXPECT_LE(p4.instructions, 4000.0);
   const Counts p5 = encode(Codec::p5, 4);
   EXPECT_LE(p5.instructions, 4500.0);
+}
+
+/// Queries times a page of tokens of one head of 128 values.
+Counts scores(Codec codec, std::size_t queries) {
+  constexpr std::size_t kTokens = 256;
+  std::mt19937 random(33);
+  std::normal_distribution<float> normal;
+  std::vector<half> values(kTokens * 128);
+  for (half& value : values) value = to_half(normal(random));
+  const auto device = cuda::DeviceCodec::create(codec);
+  EXPECT_TRUE(device);
+  const DeviceArray<half> in(values);
+  const std::size_t bytes = values.size() / static_cast<std::size_t>(group_values(codec)) * 64;
+  const DeviceArray<std::uint8_t> memory(std::vector<std::uint8_t>(bytes, 0));
+  auto page = cuda::DeviceKvPage::create(device->view(), 128, 1.0f, {memory.data(), bytes});
+  EXPECT_TRUE(page);
+  EXPECT_TRUE(page->append(dense_view<const half>(in.data(), kTokens, 128), nullptr));
+  const DeviceArray<float> out(std::vector<float>(queries * kTokens));
+  EXPECT_TRUE(page->scores(0, dense_view<const half>(in.data(), queries, 128),
+                           dense_view(out.data(), queries, kTokens), nullptr));
+  const Counts counts = last_launch(kTokens * 128);
+  std::printf("scores %s, %zu queries: %.2f PTX, %.2f wavefronts\n",
+              std::string(codec_name(codec)).c_str(), queries, counts.instructions,
+              counts.wavefronts);
+  return counts;
+}
+
+TEST_F(CudaCounters, ScoresOfAKvPage) {
+  EXPECT_LE(scores(Codec::p4, 1).instructions, 24.5);
+  EXPECT_LE(scores(Codec::p4, 4).instructions, 30.5);
+  EXPECT_LE(scores(Codec::h4, 1).instructions, 27.5);
+  EXPECT_LE(scores(Codec::h4, 4).instructions, 33.0);
+  EXPECT_LE(scores(Codec::a8, 1).instructions, 29.0);
+  EXPECT_LE(scores(Codec::a8, 4).instructions, 46.0);
 }
 
 /// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not

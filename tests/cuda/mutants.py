@@ -143,6 +143,8 @@ SEARCH = (INC + "encode_planar_search.cuh", "cuda/encode_planar.cu", "encode_pla
 PLANAR_ENC = (INC + "encode_planar.cuh", "cuda/encode_planar.cu", "encode_planar")
 PLANAR_ENC_CU = ("cuda/encode_planar.cu", "cuda/encode_planar.cu", "encode_planar")
 LOAD = (INC + "intrinsics.cuh", "cuda/encode_a8.cu", "encode")
+KV_DOT = (INC + "kv_dot.cuh", "cuda/kv_scores.cu", "kv_page")
+KV_SCORES = ("cuda/kv_scores.cu", "cuda/kv_scores.cu", "kv_page")
 MUTANTS += [
     ("lane", *ENCODE_A8, "distance < kBlockLanes", "distance < kWarpLanes"),
     ("bound", *ENCODE_A8, "16 * part + 15", "16 * part + 14"),
@@ -190,6 +192,24 @@ MUTANTS += [
     ("tail tile", *PLANAR_ENC, ">> t & 1u) != 0 ? static_cast<int>", ">> t & 1u) != 2 ? static_cast<int>"),
     ("tail tile", *PLANAR_ENC_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
     ("tail tile", *ENCODE_H4_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
+    ("rounding", *KV_DOT, "sums[j] = __fmaf_rn(values[3], q.w, sums[j]);", "sums[j] += values[3] * q.w + 0x1p-24f;"),
+    ("lane", *KV_DOT, "int distance = 1; distance < lanes", "int distance = 2; distance < lanes"),
+    ("lane", *KV_DOT, "queries, 16 * i + 4 * t, sums", "queries, 16 * i + t, sums"),
+    ("bound", *KV_DOT, "min(row, count - 1)", "row"),
+    ("bound", *KV_DOT, "at > kBlockBits ? kNoSymbol", "at >= kBlockBits ? kNoSymbol"),
+    ("table column", *KV_DOT, "word >> 8 * i & 31u", "word >> 8 * i & 15u"),
+    ("bound", *KV_DOT, "int i = outliers - 1; i >= 0; --i", "int i = 0; i < outliers; ++i"),
+    ("stale accumulator", *KV_DOT, "if (again) continue;", ""),
+    ("shift by 64", *KV_DOT, "seen[0] |= place < 64 ? bit : 0;", "seen[0] |= bit;"),
+    ("sync", *KV_SCORES, "__syncthreads();  // the values before are in use", ""),
+    ("sync", *KV_SCORES, "query_value(job, at) : 0.0f; } __syncthreads();", "query_value(job, at) : 0.0f; }"),
+    ("bound", *KV_SCORES, "j < run.count && d < job.head_values", "j < run.count"),
+    ("lane", *KV_SCORES, "first += head * job.queries_per_head", "first += head"),
+    ("tail tile", *KV_SCORES, "if (token < job.tokens) store_scores(job, run, token, sums); } /// One",
+     "store_scores(job, run, token, sums); } /// One"),
+    ("sync", *KV_SCORES, "static_cast<int>(job.tokens - first)); __syncwarp();",
+     "static_cast<int>(job.tokens - first));"),
+    ("stale accumulator", *KV_SCORES, "a8::dot_lanes(__ldg(words + 16 * b)", "a8::dot_lanes(__ldg(words)"),
 ]
 
 

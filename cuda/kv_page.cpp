@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// The host API of KV pages: checks of arguments, launches.
+#include "ecco/cuda/kv_page.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "encode_tables.hpp"
+#include "errors.hpp"
+#include "launch.hpp"
+
+namespace ecco::cuda {
+namespace {
+
+using detail::aligned;
+using detail::check;
+using detail::guarded;
+using detail::kMostBlocks;
+
+constexpr std::size_t kMostRuns = 65535;  ///< of queries: blocks of threads in a grid's y
+
+std::size_t blocks_of(Codec codec, std::size_t values) noexcept {
+  const auto group = static_cast<std::size_t>(group_values(codec));
+  return values / group + (values % group != 0 ? 1 : 0);
+}
+
+std::string sized(std::size_t rows, std::size_t cols) {
+  return std::to_string(rows) + " x " + std::to_string(cols);
+}
+
+/// Error: invalid_argument.
+template <typename T>
+Status check_matrix(const char* name, const MatrixView<T>& matrix) {
+  if (!aligned(matrix.data, sizeof(T))) {
+    return {StatusCode::invalid_argument, std::string(name) + " are not aligned to their " +
+                                              std::to_string(sizeof(T)) + "-byte values"};
+  }
+  if (matrix.rows > 1 && matrix.row_stride < matrix.cols) {
+    return {StatusCode::invalid_argument, std::string(name) + " of " +
+                                              std::to_string(matrix.cols) + " values lie " +
+                                              std::to_string(matrix.row_stride) + " values apart"};
+  }
+  return {};
+}
+
+/// Shapes of a product with a page of `width` values per token. Errors: shape_mismatch.
+template <typename T>
+Status check_shapes(Codec codec, std::size_t width, const MatrixView<const T>& queries,
+                    const MatrixView<float>& out) {
+  if (queries.cols == 0 || width % queries.cols != 0 ||
+      queries.rows % (width / queries.cols) != 0) {
+    return {StatusCode::shape_mismatch, "queries of " + sized(queries.rows, queries.cols) +
+                                            " for tokens of " + std::to_string(width) + " values"};
+  }
+  const auto group = static_cast<std::size_t>(group_values(codec));
+  if (queries.cols != width && queries.cols % group != 0) {
+    return {StatusCode::shape_mismatch, "heads of " + std::to_string(queries.cols) +
+                                            " values are not whole blocks of " +
+                                            std::to_string(group)};
+  }
+  if (out.rows != queries.rows) {
+    return {StatusCode::shape_mismatch, "scores of " + sized(out.rows, out.cols) + " for " +
+                                            std::to_string(queries.rows) + " queries"};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::size_t width,
+                                          float tensor_scale,
+                                          std::span<std::uint8_t> memory) noexcept {
+  if (width == 0) return fail(StatusCode::invalid_argument, "a KV page needs values per token");
+  if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
+    return fail(StatusCode::invalid_argument, "tensor_scale is not in (0, 1e34]");
+  }
+  if (!aligned(memory.data(), detail::kAlignment)) {
+    return fail(StatusCode::invalid_argument, "the memory is not aligned to 16 bytes");
+  }
+  if (codec.codec != Codec::a8 && codec.encoding == nullptr) {
+    return fail(StatusCode::invalid_argument, "the codec has no tables of an encoder");
+  }
+  DeviceKvPage page;
+  page.codec_ = codec;
+  page.memory_ = memory.data();
+  page.width_ = width;
+  page.token_bytes_ = blocks_of(codec.codec, width) * block_bytes(codec.codec);
+  page.capacity_ = memory.size() / page.token_bytes_;
+  page.tensor_scale_ = tensor_scale;
+  if (width > kMostBlocks || memory.size() / block_bytes(codec.codec) > kMostBlocks) {
+    return fail(StatusCode::unsupported, "a KV page of 2^31 blocks or more");
+  }
+  return page;
+}
+
+template <typename T>
+Status DeviceKvPage::append_rows(MatrixView<const T> tokens, Stream stream) {
+  if (tokens.cols != width_) {
+    return {StatusCode::shape_mismatch, "tokens of " + std::to_string(tokens.cols) +
+                                            " values for a page of " + std::to_string(width_)};
+  }
+  if (tokens.rows > capacity_ - size_) {
+    return {StatusCode::shape_mismatch,
+            std::to_string(tokens.rows) + " tokens for a page that holds " +
+                std::to_string(size_) + " of " + std::to_string(capacity_)};
+  }
+  Status status = encode(codec_, tokens, tensor_scale_,
+                         {memory_ + size_ * token_bytes_, tokens.rows * token_bytes_}, stream);
+  if (status) size_ += tokens.rows;
+  return status;
+}
+
+Status DeviceKvPage::check_range(std::size_t first, std::size_t tokens) const {
+  if (first <= size_ && tokens <= size_ - first) return {};
+  return {StatusCode::shape_mismatch, "tokens " + std::to_string(first) + " to " +
+                                          std::to_string(first + tokens) +
+                                          " asked of a page that holds " + std::to_string(size_)};
+}
+
+template <typename T>
+Status DeviceKvPage::read_rows(std::size_t first, MatrixView<T> out, Stream stream) const {
+  if (out.cols != width_) {
+    return {StatusCode::shape_mismatch, "tokens of " + std::to_string(out.cols) +
+                                            " values asked of a page of " +
+                                            std::to_string(width_)};
+  }
+  if (Status status = check_range(first, out.rows); !status) return status;
+  const std::uint8_t* blocks = memory_ + first * token_bytes_;
+  if (codec_.codec == Codec::a8) return decode_a8(blocks, tensor_scale_, out, stream);
+  DeviceTensorView tensor;
+  tensor.codec = codec_.codec;
+  tensor.rows = out.rows;
+  tensor.cols = width_;
+  tensor.tensor_scale = tensor_scale_;
+  tensor.device = codec_.device;
+  tensor.blocks = blocks;
+  tensor.patterns = codec_.patterns;
+  tensor.codes = codec_.codes;
+  tensor.pattern_count = codec_.pattern_count;
+  tensor.codebook_count = codec_.codebook_count;
+  return ecco::cuda::decode(tensor, out, stream);
+}
+
+template <typename T>
+Status DeviceKvPage::score_rows(std::size_t first, MatrixView<const T> queries,
+                                MatrixView<float> out, Stream stream) const {
+  if (Status status = check_shapes(codec_.codec, width_, queries, out); !status) return status;
+  if (Status status = check_range(first, out.cols); !status) return status;
+  if (Status status = check_matrix("queries", queries); !status) return status;
+  if (Status status = check_matrix("scores", out); !status) return status;
+  if (codec_.device >= 0) {
+    if (Status status = detail::check_device(codec_.device); !status) return status;
+  }
+  if (queries.rows > kMostRuns) {
+    return {StatusCode::unsupported, std::to_string(queries.rows) + " queries, 65535 at most"};
+  }
+  if (out.cols == 0 || out.rows == 0) return {};
+  detail::ScoresJob job{};
+  job.blocks = memory_ + first * token_bytes_;
+  job.tokens = static_cast<std::uint32_t>(out.cols);
+  job.token_blocks = static_cast<std::uint32_t>(token_bytes_ / block_bytes(codec_.codec));
+  job.heads = static_cast<std::uint32_t>(width_ / queries.cols);
+  job.head_blocks = job.token_blocks / job.heads;
+  job.head_values = static_cast<std::uint32_t>(queries.cols);
+  job.queries_per_head = static_cast<std::uint32_t>(queries.rows) / job.heads;
+  job.query_stride = queries.row_stride;
+  job.queries = queries.data;
+  job.type = detail::kInputType<T>;
+  job.tensor_scale = tensor_scale_;
+  job.out = out.data;
+  job.out_stride = out.row_stride;
+  if (codec_.codec == Codec::a8) return check("scores", detail::kv_scores_a8(job, stream));
+  if (is_planar(codec_.codec)) {
+    const auto* table = reinterpret_cast<const std::uint32_t*>(codec_.patterns);
+    return check("scores", detail::kv_scores_planar(codec_.codec, job, table, stream));
+  }
+  const auto tables =
+      detail::h4_encode_tables(codec_.encoding, codec_.pattern_count, codec_.codebook_count);
+  return check("scores", detail::kv_scores_h4(job, tables, codec_.codes, stream));
+}
+
+Status DeviceKvPage::append(MatrixView<const half> tokens, Stream stream) noexcept {
+  return guarded([&] { return append_rows(tokens, stream); });
+}
+Status DeviceKvPage::append(MatrixView<const bfloat16> tokens, Stream stream) noexcept {
+  return guarded([&] { return append_rows(tokens, stream); });
+}
+Status DeviceKvPage::append(MatrixView<const float> tokens, Stream stream) noexcept {
+  return guarded([&] { return append_rows(tokens, stream); });
+}
+
+Status DeviceKvPage::read(std::size_t first, MatrixView<half> out, Stream stream) const noexcept {
+  return guarded([&] { return read_rows(first, out, stream); });
+}
+Status DeviceKvPage::read(std::size_t first, MatrixView<bfloat16> out,
+                          Stream stream) const noexcept {
+  return guarded([&] { return read_rows(first, out, stream); });
+}
+Status DeviceKvPage::read(std::size_t first, MatrixView<float> out, Stream stream) const noexcept {
+  return guarded([&] { return read_rows(first, out, stream); });
+}
+
+Status DeviceKvPage::scores(std::size_t first, MatrixView<const half> queries,
+                            MatrixView<float> out, Stream stream) const noexcept {
+  return guarded([&] { return score_rows(first, queries, out, stream); });
+}
+Status DeviceKvPage::scores(std::size_t first, MatrixView<const bfloat16> queries,
+                            MatrixView<float> out, Stream stream) const noexcept {
+  return guarded([&] { return score_rows(first, queries, out, stream); });
+}
+Status DeviceKvPage::scores(std::size_t first, MatrixView<const float> queries,
+                            MatrixView<float> out, Stream stream) const noexcept {
+  return guarded([&] { return score_rows(first, queries, out, stream); });
+}
+
+}  // namespace ecco::cuda

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// Queries times the rows of a KV page. A block of threads takes up to kQ queries of one head and a
+// run of tokens; the blocks of a head one after the other, so that the queries' values for one of
+// them lie in shared memory.
+#include "ecco/cuda/kv_dot.cuh"
+#include "launch.cuh"
+
+namespace ecco::cuda::detail {
+namespace {
+
+constexpr int kH4Threads = 64;  ///< whose warps take much shared memory
+
+/// Which queries a block of threads has: blockIdx.y counts runs of kQ queries, head after head.
+template <int kQ>
+struct QueryRun {
+  unsigned head;
+  unsigned first;  ///< query of the head
+  unsigned count;
+
+  __device__ __forceinline__ explicit QueryRun(const ScoresJob& job) {
+    const unsigned runs = (job.queries_per_head + kQ - 1) / kQ;
+    head = blockIdx.y / runs;
+    first = blockIdx.y % runs * kQ;
+    count = min(job.queries_per_head - first, static_cast<unsigned>(kQ));
+    first += head * job.queries_per_head;
+  }
+};
+
+__device__ __forceinline__ float query_value(const ScoresJob& job, std::size_t at) {
+  switch (job.type) {
+    case InputType::half:
+      return widen(static_cast<const half*>(job.queries)[at]);
+    case InputType::bfloat16:
+      return widen(static_cast<const bfloat16*>(job.queries)[at]);
+    default:
+      return static_cast<const float*>(job.queries)[at];
+  }
+}
+
+/// Loads the queries' values for block `block` of the head, of `group` values; all threads.
+template <int kQ>
+__device__ __forceinline__ void load_queries(const ScoresJob& job, const QueryRun<kQ>& run,
+                                             unsigned block, unsigned group,
+                                             SharedQueries<kQ>& shared) {
+  __syncthreads();  // the values before are in use
+  for (unsigned i = threadIdx.x; i < kQ * group; i += blockDim.x) {
+    const unsigned j = i / group;
+    const unsigned e = i % group;
+    const unsigned d = block * group + e;
+    const bool there = j < run.count && d < job.head_values;
+    const std::size_t at = (run.first + j) * job.query_stride + d;
+    shared.values[j][e] = there ? query_value(job, at) : 0.0f;
+  }
+  __syncthreads();
+}
+
+template <int kQ>
+__device__ __forceinline__ void store_scores(const ScoresJob& job, const QueryRun<kQ>& run,
+                                             std::size_t token, const float (&sums)[kQ]) {
+#pragma unroll
+  for (unsigned j = 0; j < kQ; ++j) {
+    if (j < run.count) job.out[(run.first + j) * job.out_stride + token] = sums[j];
+  }
+}
+
+template <int R, int kQ>
+__global__ void __launch_bounds__(kThreads)
+    planar_scores_kernel(ScoresJob job, const std::uint32_t* __restrict__ table) {
+  constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
+  constexpr unsigned kBytes = 32 + 16 * R;
+  __shared__ planar::SharedTables<R> tables;
+  __shared__ SharedQueries<kQ> queries;
+  planar::load_tables<R>(tables, table);
+  const QueryRun<kQ> run(job);
+  const int t = lane_index() % planar::kQuadLanes;
+  const unsigned token = blockIdx.x * kQuads + threadIdx.x / planar::kQuadLanes;
+  const std::size_t row = min(token, job.tokens - 1);  // whole warps decode
+  const std::uint8_t* blocks =
+      job.blocks + (row * job.token_blocks + run.head * job.head_blocks) * kBytes;
+  float sums[kQ] = {};
+  for (unsigned b = 0; b < job.head_blocks; ++b) {
+    load_queries(job, run, b, kGroup, queries);
+    planar::dot_quad(blocks + b * kBytes, t, tables, job.tensor_scale, queries, sums);
+  }
+  add_lanes(sums, planar::kQuadLanes);
+  if (t == 0 && token < job.tokens) store_scores(job, run, token, sums);
+}
+
+template <int kQ>
+__global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
+  constexpr unsigned kRows = kThreads / a8::kBlockLanes;
+  __shared__ SharedQueries<kQ> queries;
+  const QueryRun<kQ> run(job);
+  const int lane = lane_index();
+  const unsigned token = blockIdx.x * kRows + threadIdx.x / a8::kBlockLanes;
+  const std::size_t row = min(token, job.tokens - 1);
+  const auto* words = reinterpret_cast<const std::uint32_t*>(job.blocks) +
+                      (row * job.token_blocks + run.head * job.head_blocks) * 16 +
+                      lane % a8::kBlockLanes;
+  float sums[kQ] = {};
+  for (unsigned b = 0; b < job.head_blocks; ++b) {
+    load_queries(job, run, b, 64, queries);
+    a8::dot_lanes(__ldg(words + 16 * b), lane, job.tensor_scale, queries, sums);
+  }
+  add_lanes(sums, a8::kBlockLanes);
+  if (lane % a8::kBlockLanes == 0 && token < job.tokens) store_scores(job, run, token, sums);
+}
+
+template <int kQ>
+__global__ void __launch_bounds__(kH4Threads)
+    h4_scores_kernel(ScoresJob job, h4::Tables tables, const float* __restrict__ values) {
+  extern __shared__ std::uint32_t codes[];
+  __shared__ h4::DotScratch scratches[kH4Threads / kWarpLanes];
+  __shared__ SharedQueries<kQ> queries;
+  const unsigned code_count = static_cast<unsigned>(tables.codebook_count * h4::kCodeEntries);
+  for (unsigned i = threadIdx.x; i < code_count; i += blockDim.x) codes[i] = tables.codes[i];
+  h4::DotScratch& scratch = scratches[warp_index()];
+  const QueryRun<kQ> run(job);
+  const unsigned token = blockIdx.x * kH4Threads + threadIdx.x;
+  // A warp without tokens repeats the last one.
+  const unsigned first = min(token - static_cast<unsigned>(lane_index()), job.tokens - 1);
+  const std::size_t stride = std::size_t{job.token_blocks} * 64;
+  const std::uint8_t* blocks =
+      job.blocks + first * stride + std::size_t{run.head} * job.head_blocks * 64;
+  float sums[kQ] = {};
+  for (unsigned b = 0; b < job.head_blocks; ++b) {
+    load_queries(job, run, b, kGroup, queries);
+    h4::stage_rows(scratch, blocks + b * 64, stride, static_cast<int>(job.tokens - first));
+    __syncwarp();
+    h4::dot_lane(scratch, tables, codes, values, job.tensor_scale, queries, sums);
+    __syncwarp();
+  }
+  if (token < job.tokens) store_scores(job, run, token, sums);
+}
+
+/// One block of threads per run of tokens and of queries.
+template <typename Kernel, typename... Arguments>
+cudaError_t launch(Kernel kernel, unsigned tokens_at_once, unsigned queries_at_once, int threads,
+                   std::size_t shared, cudaStream_t stream, const ScoresJob& job,
+                   Arguments... arguments) {
+  const unsigned runs = (job.queries_per_head + queries_at_once - 1) / queries_at_once;
+  const dim3 grid((job.tokens + tokens_at_once - 1) / tokens_at_once, runs * job.heads);
+  kernel<<<grid, threads, shared, stream>>>(job, arguments...);
+  return cudaGetLastError();
+}
+
+template <int R>
+cudaError_t planar_scores(const ScoresJob& job, const std::uint32_t* table, cudaStream_t stream) {
+  constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
+  return job.queries_per_head == 1
+             ? launch(planar_scores_kernel<R, 1>, kQuads, 1, kThreads, 0, stream, job, table)
+             : launch(planar_scores_kernel<R, 4>, kQuads, 4, kThreads, 0, stream, job, table);
+}
+
+}  // namespace
+
+cudaError_t kv_scores_planar(Codec codec, const ScoresJob& job, const std::uint32_t* table,
+                             cudaStream_t stream) {
+  switch (codec) {
+    case Codec::p2:
+      return planar_scores<0>(job, table, stream);
+    case Codec::p3:
+      return planar_scores<1>(job, table, stream);
+    case Codec::p4:
+      return planar_scores<2>(job, table, stream);
+    default:
+      return planar_scores<3>(job, table, stream);
+  }
+}
+
+cudaError_t kv_scores_a8(const ScoresJob& job, cudaStream_t stream) {
+  constexpr unsigned kRows = kThreads / a8::kBlockLanes;
+  return job.queries_per_head == 1
+             ? launch(a8_scores_kernel<1>, kRows, 1, kThreads, 0, stream, job)
+             : launch(a8_scores_kernel<4>, kRows, 4, kThreads, 0, stream, job);
+}
+
+cudaError_t kv_scores_h4(const ScoresJob& job, const H4EncodeTables& tables,
+                         const std::uint32_t* codes, cudaStream_t stream) {
+  const h4::Tables device{nullptr,
+                          codes,
+                          tables.pattern_count,
+                          tables.codebook_count,
+                          ecco::h4::index_bits(tables.pattern_count),
+                          ecco::h4::index_bits(tables.codebook_count)};
+  const std::size_t shared =
+      static_cast<std::size_t>(tables.codebook_count) * h4::kCodeEntries * 4;
+  return job.queries_per_head == 1 ? launch(h4_scores_kernel<1>, kH4Threads, 1, kH4Threads, shared,
+                                            stream, job, device, tables.values)
+                                   : launch(h4_scores_kernel<4>, kH4Threads, 4, kH4Threads, shared,
+                                            stream, job, device, tables.values);
+}
+
+}  // namespace ecco::cuda::detail
