@@ -11,12 +11,13 @@ constexpr int kWarps = kThreads / kWarpLanes;
 constexpr int kLaneThreads = 128;  ///< of the lane decoder, whose warps take much shared memory
 constexpr int kLaneWarps = kLaneThreads / kWarpLanes;
 
+/// Dynamic shared memory: the codes, aligned by hand.
 std::size_t code_bytes(const H4Tables& tables) {
-  return static_cast<std::size_t>(tables.codebook_count) * h4::kCodeEntries * 4;
+  return static_cast<std::size_t>(tables.codebook_count) * h4::kBookBytes + h4::kBookBytes - 4;
 }
 
 h4::Tables device_tables(const H4Tables& tables) {
-  return {static_cast<const uint4*>(tables.patterns),
+  return {static_cast<const float4*>(tables.patterns),
           tables.codes,
           tables.pattern_count,
           tables.codebook_count,
@@ -24,18 +25,23 @@ h4::Tables device_tables(const H4Tables& tables) {
           ecco::h4::index_bits(tables.codebook_count)};
 }
 
-__device__ __forceinline__ void load_codes(std::uint32_t* shared, const h4::Tables& tables) {
+/// Copies the codes to dynamic shared memory, to the first place aligned as walk_block wants it.
+__device__ __forceinline__ const std::uint32_t* load_codes(std::uint32_t* dynamic,
+                                                           const h4::Tables& tables) {
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(dynamic));
+  std::uint32_t* codes = dynamic + pinned(static_cast<int>(-address & (h4::kBookBytes - 1)) / 4);
   const unsigned count = static_cast<unsigned>(tables.codebook_count * h4::kCodeEntries);
-  for (unsigned i = threadIdx.x; i < count; i += blockDim.x) shared[i] = tables.codes[i];
+  for (unsigned i = threadIdx.x; i < count; i += blockDim.x) codes[i] = tables.codes[i];
   __syncthreads();
+  return codes;
 }
 
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads)
     parallel_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
-  extern __shared__ std::uint32_t codes[];
+  extern __shared__ std::uint32_t dynamic[];
   __shared__ h4::WarpScratch scratch[kWarps];
-  load_codes(codes, tables);
+  const std::uint32_t* codes = load_codes(dynamic, tables);
   const int lane = lane_index();
   const int warp = warp_index();
   const std::uint32_t step = gridDim.x * kWarps;
@@ -51,14 +57,15 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Stores the first `room` of four values of T, given as their words.
+/// Stores four values of T, given as their words, where the row has them: `at` is the place of the
+/// first one, `count` how many there are.
 template <bool kVector, typename T>
-__device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[sizeof(T)],
-                                            int room) {
+__device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[sizeof(T)], int at,
+                                            int count) {
   if constexpr (!kVector) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      if (room <= i) continue;
+      if (at + i >= count) continue;
       if constexpr (sizeof(T) == 2) {
         to[i].bits = static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2));
       } else {
@@ -66,34 +73,41 @@ __device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[
       }
     }
   } else if constexpr (sizeof(T) == 2) {
-    if (room > 0) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
+    if (at < count) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
   } else {
-    if (room > 0) {
+    if (at < count) {
       *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
     }
   }
 }
 
-/// Writes the values of the 32 blocks that the warp has walked: 8 lanes per block, each of them 4
-/// values of every 32.
+/// Writes the values of the 32 blocks that the warp has walked: 8 lanes per block, each of them
+/// four times 4 values.
 template <bool kVector, typename T>
 __device__ __forceinline__ void write_blocks(const h4::LaneScratch<T>& scratch) {
   constexpr int kPlanes = h4::LaneScratch<T>::kPlanes;
   const int lane = lane_index();
   const int part = lane % 8;
+  const int first = part / 4 * 32 + part % 4 * 4;
 #pragma unroll 1
   for (int row = lane / 8; row < kWarpLanes; row += 4) {
     const h4::Destination<T> to = scratch.destinations[row];
-    T* at = to.values + 4 * part;
-    const int room = to.count - 4 * part;
+    T* values = to.values + first;
+    const int room = to.count - first;
     uint4 table[kPlanes];
 #pragma unroll
     for (int p = 0; p < kPlanes; ++p) table[p] = scratch.values[row * kPlanes + p];
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      std::uint32_t words[sizeof(T)];
-      h4::values_of<T>(table, scratch.symbols[row * 2 * h4::kRowWords + part + 8 * k], words);
-      store_words<kVector>(at + 32 * k, words, room - 32 * k);
+    for (int k = 0; k < 2; ++k) {
+      const std::uint32_t symbols = scratch.symbols[row * h4::kRowWords + part + 8 * k];
+      const h4::Selectors selectors = h4::selectors_of(symbols);
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        std::uint32_t words[sizeof(T)];
+        h4::values_of<T>(table, selectors.part(half), words);
+        const int ahead = 64 * k + 16 * half;
+        store_words<kVector>(values + ahead, words, ahead, room);
+      }
     }
   }
 }
@@ -106,10 +120,9 @@ __device__ __forceinline__ void correct_block(const std::uint32_t* block,
                                               float tensor_scale, const h4::Destination<T>& to) {
 #pragma unroll 1
   for (int e = walked.coded; e < to.count; ++e) to.values[e] = from_float<T>(0.0f);
-  if (zero) return;
-  std::uint32_t at = static_cast<std::uint32_t>(walked.end);
 #pragma unroll 1
-  for (int i = 0; i < walked.outliers; ++i, at += h4::kOutlierBits) {
+  for (int at = zero ? h4::kBlockBits : walked.end; at <= h4::kBlockBits - h4::kOutlierBits;
+       at += h4::kOutlierBits) {
     const std::uint32_t bits = __funnelshift_r(block[at / 32], block[at / 32 + 1], at);
     const int place = static_cast<int>(bits & 127u);
     const float value = tensor_scale * h4::fp8_value(bits >> 7 & 255u);
@@ -120,19 +133,22 @@ __device__ __forceinline__ void correct_block(const std::uint32_t* block,
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kLaneThreads)
     lane_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
-  extern __shared__ std::uint32_t codes[];
+  extern __shared__ std::uint32_t dynamic[];
   __shared__ h4::LaneScratch<T> scratches[kLaneWarps];
-  load_codes(codes, tables);
+  const std::uint32_t* codes = load_codes(dynamic, tables);
   h4::LaneScratch<T>& scratch = scratches[warp_index()];
+  h4::clear_gaps(scratch);
   const int lane = pinned(lane_index());
   const std::uint32_t step = gridDim.x * kLaneThreads;
   const BlockPlace advance(step, job.blocks_per_row);
   std::uint32_t block = blockIdx.x * kLaneThreads + threadIdx.x;
   BlockPlace place(block, job.blocks_per_row);
   std::uint32_t first = block - static_cast<unsigned>(lane);
-  for (; first < job.block_count;
-       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
-    h4::stage_blocks(scratch, job.blocks, first, job.block_count);
+  const auto* from = reinterpret_cast<const uint4*>(job.blocks) + std::size_t{first} * 4;
+  for (; first < job.block_count; first += step, from += std::size_t{step} * 4, block += step,
+                                  place.advance(advance, job.blocks_per_row)) {
+    h4::stage_blocks(scratch, from,
+                     min(job.block_count - first, static_cast<unsigned>(kWarpLanes)));
     __syncwarp();
     const std::uint32_t* own = scratch.blocks + lane * h4::kRowWords;
     const h4::Header header = h4::parse_header(own[0], tables);
@@ -141,7 +157,7 @@ __global__ void __launch_bounds__(kLaneThreads)
     const h4::Destination<T> to{out + place.row * job.row_stride + at,
                                 block < job.block_count ? min(room, kGroup) : 0};
     scratch.destinations[lane] = to;
-    h4::tabulate_values<T>(scratch, __ldg(tables.patterns + header.pattern),
+    h4::tabulate_values<T>(scratch, tables.patterns + 4 * header.pattern,
                            job.tensor_scale * h4::fp8_value(header.scale));
     const h4::LaneBlock walked =
         h4::walk_block(scratch, tables.header_bits(), header.codebook, codes);

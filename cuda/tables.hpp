@@ -43,19 +43,18 @@ inline HostTables planar_tables(const PatternTableView& table) {
   return out;
 }
 
-/// Rows of 16 bytes, 128 - numerator, and a row of zeros (128); then per codebook 256 words symbol
-/// << 16 | length.
+/// Rows of 16 floats, the values of symbols at scale 1, and a row of zeros; then per codebook 256
+/// words symbol << 16 | length.
 inline HostTables h4_tables(const PatternTableView& table) {
   HostTables out;
   const h4::TableView h4 = table.h4();
-  out.words.assign(static_cast<std::size_t>(4 * (h4.patterns + 1)), 0x80808080u);
-  std::fill_n(out.words.begin(), 4 * h4.patterns, 0u);
   for (int p = 0; p < h4.patterns; ++p) {
     for (int k = 0; k < huffman::kSymbols; ++k) {
-      set_byte(out.words.data() + 4 * p, static_cast<std::size_t>(k),
-               128 - h4::symbol_numerator(h4.pattern(p), k));
+      const int numerator = h4::symbol_numerator(h4.pattern(p), k);
+      out.words.push_back(float_bits(static_cast<float>(numerator) / 128.0f));
     }
   }
+  out.words.resize(out.words.size() + huffman::kSymbols);
   out.codes_at = out.words.size();
   out.codebooks = h4.codebooks;
   for (int c = 0; c < h4.codebooks; ++c) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What both device decoders of H4 blocks share: tables, values of symbols, outliers.
+// What both device decoders of H4 blocks share: tables, headers, outliers.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ inline constexpr int kCodeEntries = 1 << huffman::kMaxLength;
 
 /// Tables of a tensor, in global memory.
 struct Tables {
-  const uint4* patterns;       ///< 16 bytes each: 128 - numerator of the symbols 0..15; then zeros
+  const float4* patterns;      ///< values of the symbols 0..15, scale 1; then a row of zeros
   const std::uint32_t* codes;  ///< codebooks x kCodeEntries
   int pattern_count;
   int codebook_count;
@@ -57,21 +57,6 @@ __device__ __forceinline__ Header parse_header(std::uint32_t word, const Tables&
           : pattern < tables.pattern_count ? pattern
                                            : 0,
           zero ? 0u : scale};
-}
-
-/// Value of a symbol whose byte in the pattern (128 - numerator) is byte `b` of `bytes`: m *
-/// (numerator / 128), the one product rounded once.
-__device__ __forceinline__ float symbol_value(std::uint32_t bytes, unsigned b, float m) {
-  const float biased = bits_float(prmt(bytes, 0x4B000000u, 0x7440u + b));  // 2^23 + byte
-  return m * __fmaf_rn(biased, -0x1p-7f, 65537.0f);
-}
-
-/// Four bytes of a 16-byte table by the four low nibbles of `symbols`.
-__device__ __forceinline__ std::uint32_t look_up(const uint4& table, std::uint32_t symbols) {
-  const std::uint32_t index = symbols & 0x7777u;
-  const std::uint32_t low = prmt(table.x, table.y, index);
-  const std::uint32_t high = prmt(table.z, table.w, index);
-  return prmt(low, high, (symbols & 0x8888u) >> 1 | 0x3210u);
 }
 
 /// Outliers in a block whose codes are all whole and end before bit `end`.

@@ -184,14 +184,14 @@ __device__ __forceinline__ void decode_warp(const std::uint8_t* block, const Tab
   const Header header = parse_header(scratch.block[0], tables);
   const Coded coded =
       decode_symbols(scratch, lane, tables.header_bits(), codes + header.codebook * kCodeEntries);
-  const uint4 pattern = __ldg(tables.patterns + header.pattern);
+  const auto* pattern =
+      reinterpret_cast<const float*>(tables.patterns) + huffman::kSymbols * header.pattern;
   const float m = tensor_scale * fp8_value(header.scale);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const bool known = 4 * lane + i < coded.count;
     const std::uint32_t symbol = known ? scratch.symbols[4 * lane + i] : 0u;
-    const float value = symbol_value(look_up(pattern, symbol), 0, m);
-    values[i] = known ? value : 0.0f;
+    values[i] = known ? m * __ldg(pattern + symbol) : 0.0f;
   }
   if (header.is_zero() || coded.count < kGroup) return;
   const int outliers = outlier_count(coded.end);
