@@ -7,7 +7,7 @@ Writes results.json, results.md and plots as SVG into --out. Needs a build of th
 and, of Debian, python3-numpy, python3-matplotlib, and valgrind for the counts of instructions.
 The demo model of tests/data/model is always measured; --models adds safetensors files, such as
 fetch_models.py makes. An interrupted run goes on where it was: results are kept in --work by
-command line. One hour on 2 cores without --quick and --models; see docs/paper.md.
+command line. Half an hour on one core without --quick; see docs/paper.md.
 """
 import argparse
 import concurrent.futures
