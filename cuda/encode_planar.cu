@@ -23,7 +23,7 @@ __device__ __forceinline__ void load_row(const EncodeJob& job, const void* rows,
 }
 
 template <int R>
-__global__ void __launch_bounds__(kEncodeThreads)
+__global__ void __launch_bounds__(kEncodeThreads, 4)  // or ptxas spills
     encode_planar_kernel(EncodeJob job, planar::EncodeTables tables, const void* rows,
                          InputType type) {
   __shared__ planar::EncodeScratch scratch[kWarps];

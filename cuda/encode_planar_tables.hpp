@@ -49,16 +49,10 @@ inline void fill_ladder(const rd::Ladder& ladder, std::size_t lines, std::uint32
   for (std::size_t q = 0; q < rd::kRungs; ++q, rungs += lines) {
     const rd::Rung& rung = ladder.rungs[q];
     const auto size = static_cast<std::size_t>(rung.size);
-    const auto limit = [&](std::size_t i) {
-      return i + 1 < size ? rung.limit(static_cast<int>(i)) : std::int16_t{32767};
-    };
-    const auto entry = [&](std::size_t i) {
-      return static_cast<std::int16_t>(i < size ? (rung.centroid[i] & 255) | rung.rank[i] << 8
-                                                : 0);
-    };
-    for (std::size_t i = 0; i < lines; i += 2) {
-      rungs[i / 2] = pair_of(limit(i), limit(i + 1));
-      rungs[lines / 2 + i / 2] = pair_of(entry(i), entry(i + 1));
+    for (std::size_t i = 0; i < lines; ++i) {
+      const std::int16_t limit = i + 1 < size ? rung.limit(static_cast<int>(i)) : 32767;
+      const int entry = i < size ? (rung.centroid[i] & 255) | rung.rank[i] << 8 : 0;
+      rungs[i] = pair_of(static_cast<std::int16_t>(entry), limit);
     }
     row[q] = static_cast<std::uint32_t>(rung.lambda);
   }

@@ -37,16 +37,16 @@ __device__ __forceinline__ float query_value(const ScoresJob& job, std::size_t a
   }
 }
 
-/// Loads the queries' values for block `block` of the head, of `group` values; all threads.
-template <int kQ>
+/// Loads the queries' values for block `block` of the head, of kValues values; all threads.
+template <unsigned kValues, int kQ>
 __device__ __forceinline__ void load_queries(const ScoresJob& job, const QueryRun<kQ>& run,
-                                             unsigned block, unsigned group,
-                                             SharedQueries<kQ>& shared) {
+                                             unsigned block, SharedQueries<kQ>& shared) {
   __syncthreads();  // the values before are in use
-  for (unsigned i = threadIdx.x; i < kQ * group; i += blockDim.x) {
-    const unsigned j = i / group;
-    const unsigned e = i % group;
-    const unsigned d = block * group + e;
+#pragma unroll 1
+  for (unsigned i = threadIdx.x; i < kQ * kValues; i += blockDim.x) {
+    const unsigned j = i / kValues;
+    const unsigned e = i % kValues;
+    const unsigned d = block * kValues + e;
     const bool there = j < run.count && d < job.head_values;
     const std::size_t at = (run.first + j) * job.query_stride + d;
     shared.values[j][e] = there ? query_value(job, at) : 0.0f;
@@ -64,7 +64,7 @@ __device__ __forceinline__ void store_scores(const ScoresJob& job, const QueryRu
 }
 
 template <int R, int kQ>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)  // or ptxas spills on sm_120
     planar_scores_kernel(ScoresJob job, const std::uint32_t* __restrict__ table) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
   constexpr unsigned kBytes = 32 + 16 * R;
@@ -78,8 +78,9 @@ __global__ void __launch_bounds__(kThreads)
   const std::uint8_t* blocks =
       job.blocks + (row * job.token_blocks + run.head * job.head_blocks) * kBytes;
   float sums[kQ] = {};
+#pragma unroll 1
   for (unsigned b = 0; b < job.head_blocks; ++b) {
-    load_queries(job, run, b, kGroup, queries);
+    load_queries<kGroup>(job, run, b, queries);
     planar::dot_quad(blocks + b * kBytes, t, tables, job.tensor_scale, queries, sums);
   }
   add_lanes(sums, planar::kQuadLanes);
@@ -98,8 +99,9 @@ __global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
                       (row * job.token_blocks + run.head * job.head_blocks) * 16 +
                       lane % a8::kBlockLanes;
   float sums[kQ] = {};
+#pragma unroll 1
   for (unsigned b = 0; b < job.head_blocks; ++b) {
-    load_queries(job, run, b, 64, queries);
+    load_queries<64>(job, run, b, queries);
     a8::dot_lanes(__ldg(words + 16 * b), lane, job.tensor_scale, queries, sums);
   }
   add_lanes(sums, a8::kBlockLanes);
@@ -123,8 +125,9 @@ __global__ void __launch_bounds__(kH4Threads)
   const std::uint8_t* blocks =
       job.blocks + first * stride + std::size_t{run.head} * job.head_blocks * 64;
   float sums[kQ] = {};
+#pragma unroll 1
   for (unsigned b = 0; b < job.head_blocks; ++b) {
-    load_queries(job, run, b, kGroup, queries);
+    load_queries<kGroup>(job, run, b, queries);
     h4::stage_rows(scratch, blocks + b * 64, stride, static_cast<int>(job.tokens - first));
     __syncwarp();
     h4::dot_lane(scratch, tables, codes, values, job.tensor_scale, queries, sums);

@@ -140,6 +140,7 @@ ENCODE_A8 = (INC + "encode_a8.cuh", "cuda/encode_a8.cu", "encode")
 ENCODE_A8_CU = ("cuda/encode_a8.cu", "cuda/encode_a8.cu", "encode")
 ENCODE_H4 = (INC + "encode_h4.cuh", "cuda/encode_h4.cu", "encode")
 ENCODE_H4_CU = ("cuda/encode_h4.cu", "cuda/encode_h4.cu", "encode")
+TARGETS = (INC + "encode_planar_targets.cuh", "cuda/encode_planar.cu", "encode_planar")
 SEARCH = (INC + "encode_planar_search.cuh", "cuda/encode_planar.cu", "encode_planar")
 PLANAR_ENC = (INC + "encode_planar.cuh", "cuda/encode_planar.cu", "encode_planar")
 PLANAR_ENC_CU = ("cuda/encode_planar.cu", "cuda/encode_planar.cu", "encode_planar")
@@ -169,28 +170,30 @@ MUTANTS += [
     ("lane", *ENCODE_H4, "if (lane >= distance) end", "if (lane > distance) end"),
     ("stale accumulator", *ENCODE_H4, "open &= ~(1u << i)", "open &= ~0u"),
     ("rounding", *ENCODE_H4, "quotients[i] = values[i] / m", "quotients[i] = values[i] * (1.0f / m)"),
-    ("rounding", *SEARCH, "__float2int_rn(", "__float2int_rz("),
-    ("lane", *SEARCH, "if (16 * (lane % 8) + 4 * t + lane / 8 < count)", "if (4 * lane + t < count)"),
+    ("rounding", *TARGETS, "__float2int_rn(", "__float2int_rz("),
+    ("lane", *TARGETS, "if (16 * (lane % 8) + 4 * t + lane / 8 < count)", "if (4 * lane + t < count)"),
     ("bound", *SEARCH, "steps < 2 && code >= least_code_ ? 0", "steps < 3 && code >= least_code_ ? 0"),
     ("bound", *SEARCH, "if (keys[j] < own) index", "if (keys[j] <= own) index"),
+    ("table column", *TARGETS, "target << 16;", "target * 65536 + 65535;"),
+    ("lane", *TARGETS, "__shfl_sync(kFullMask, lower, 31)", "__shfl_sync(kFullMask, lower, 30)"),
     ("stale accumulator", *SEARCH, "{  // the last step did not help: turn, or end candidate",
      "{ direction = -1; candidate"),
-    ("shift", *SEARCH, "entry >> (8 + R)", "entry >> (7 + R)"),
-    ("bound", *SEARCH, "half + extra > kHalfTailBits ||", "half + extra >= kHalfTailBits ||"),
-    ("lane", *SEARCH, "if (lane == owner) taken", "if (lane / 8 == owner / 8) taken"),
-    ("bound", *SEARCH, "spent > kTailBits - kHalfTailBits", "spent >= kTailBits - kHalfTailBits"),
+    ("shift", *TARGETS, "entry >> (8 + R)", "entry >> (7 + R)"),
+    ("bound", *TARGETS, "half + extra > kHalfTailBits ||", "half + extra >= kHalfTailBits ||"),
+    ("lane", *TARGETS, "if (lane_ == owner) taken", "if (lane_ / 8 == owner / 8) taken"),
+    ("bound", *TARGETS, "spent > kTailBits - kHalfTailBits", "spent >= kTailBits - kHalfTailBits"),
     ("rounding", *SEARCH, "excess * excess * 3 / 20", "excess * 3 / 20"),
     ("stale accumulator", *SEARCH, "log_lambda_ = first_log(pattern, code) +",
      "log_lambda_ += first_log(pattern, code) +"),
-    ("bound", *SEARCH, "|| error < zero_error()", "|| error <= zero_error() + 64"),
+    ("bound", *SEARCH, "|| error < targets_.zero_error()", "|| error <= targets_.zero_error() + 64"),
     ("lane", *PLANAR_ENC, "sum += __shfl_xor_sync(kFullMask, sum, 2);",
      "sum += __shfl_xor_sync(kFullMask, sum, 16);"),
     ("table column", *PLANAR_ENC, "own, 1), 0x5140u)", "own, 1), 0x4150u)"),
     ("sync", *PLANAR_ENC, "scale_of(base)); __syncwarp();", "scale_of(base));"),
     ("rounding", *PLANAR_ENC, "(sum >> 4, -32768)", "(sum >> 6, -32768)"),
-    ("bound", *PLANAR_ENC, "sum = min(max(sum, -32768), 32767); } return sum;", "} return sum;"),
+    ("bound", *PLANAR_ENC, "sum = min(max(sum, -32768), 32767); } } return sum;", "} } return sum;"),
     ("mask", *PLANAR_ENC, "__popc(masks[t] & below);", "__popc(masks[t] & below >> 1);"),
-    ("tail tile", *PLANAR_ENC, ">> t & 1u) != 0 ? static_cast<int>", ">> t & 1u) != 2 ? static_cast<int>"),
+    ("tail tile", *PLANAR_ENC, "search.valid(t) ? static_cast", "true ? static_cast"),
     ("tail tile", *PLANAR_ENC_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
     ("tail tile", *ENCODE_H4_CU, "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
     ("rounding", *KV_DOT, "sums[j] = __fmaf_rn(values[3], q.w, sums[j]);", "sums[j] += values[3] * q.w + 0x1p-24f;"),

@@ -29,12 +29,12 @@ LOOPS = [
     (r"decode_kernelILi2ENS_4halfELb1E", "F2FP", 32, 16.2, 9.9, 40),
     # Encoders: the loop over blocks, each inner loop and slow path of a division counted once.
     (r"encode_a8_kernelINS_4halfELb1E", "SHFL", 4, 90, 32, 40),
-    (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 56),
-    (r"encode_planar_kernelILi2E", "REDUX", 4, 820, 400, 104),
-    (r"encode_planar_kernelILi3E", "REDUX", 4, 870, 420, 104),
-    (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.2, 10.4, 48),
-    (r"planar_scores_kernelILi2ELi4E", "FFMA", 32, 22, 10.4, 56),
-    (r"a8_scores_kernelILi1E", "FFMA", 4, 35, 17, 40),
+    (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 60),
+    (r"encode_planar_kernelILi2E", "REDUX", 4, 820, 400, 120),
+    (r"encode_planar_kernelILi3E", "REDUX", 4, 950, 430, 120),
+    (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.8, 10.4, 48),
+    (r"planar_scores_kernelILi2ELi4E", "FFMA", 32, 22.6, 10.4, 64),
+    (r"a8_scores_kernelILi1E", "FFMA", 4, 41, 17, 40),
 ]
 
 # The lane decoder of H4: turns of its loops per 128 values of a lane. Its whole cost is what the

@@ -36,6 +36,11 @@ __device__ __forceinline__ std::uint32_t least_scale_code(float tensor_scale, fl
 
 /// Encodes two blocks per warp and returns the lane's four bytes; whole warps call it. `values` =
 /// the lane's of its block, 0 for padding. Precondition: tensor_scale positive, at most 1e34.
+///
+/// @code
+/// float v[4];                                                 // values 4 * (lane % 16) + 0..3
+/// words[16 * block + lane % 16] = ecco::cuda::a8::encode_lanes(v, lane, tensor_scale);
+/// @endcode
 __device__ __forceinline__ std::uint32_t encode_lanes(float (&values)[4], int lane,
                                                       float tensor_scale) {
   namespace reference = ecco::a8::detail;

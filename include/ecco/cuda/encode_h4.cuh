@@ -203,6 +203,13 @@ __device__ __forceinline__ void write_outliers(EncodeScratch& scratch, const flo
 
 /// Encodes one block; whole warps call it. `values` = the lane's, 0 past `count` (1..128). Word l
 /// of the block is returned in lane l < 16. Precondition: tensor_scale positive, at most 1e34.
+///
+/// @code
+/// __shared__ ecco::cuda::h4::EncodeScratch scratch[kWarps];
+/// float v[4];                                                 // values 4 * lane + 0..3
+/// const auto word = ecco::cuda::h4::encode_kv_warp(v, 128, tables, tensor_scale, scratch[warp]);
+/// if (lane < 16) words[16 * block + lane] = word;
+/// @endcode
 __device__ __forceinline__ std::uint32_t encode_kv_warp(float (&values)[4], int count,
                                                         const EncodeTables& tables,
                                                         float tensor_scale,

@@ -80,10 +80,15 @@ __device__ __forceinline__ int feature(EncodeScratch& scratch, const float (&val
   __syncwarp();
   int sum = 0;
   if (count == kGroup) {
-#pragma unroll 8
-    for (int e = 0; e < kGroup; ++e) {  // saturates after every element
-      sum += __ldg(basis + scratch.words[e] * kFeatures + static_cast<unsigned>(lane));
-      sum = min(max(sum, -32768), 32767);
+#pragma unroll 2
+    for (int e = 0; e < kGroup; e += 4) {
+      const uint4 four = *reinterpret_cast<const uint4*>(scratch.words + e);
+      const std::uint32_t bins[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {  // saturates after every element
+        sum += __ldg(basis + bins[i] * kFeatures + static_cast<unsigned>(lane));
+        sum = min(max(sum, -32768), 32767);
+      }
     }
     return sum;
   }
@@ -229,11 +234,11 @@ __device__ __forceinline__ std::uint32_t encode_warp(const float (&values)[4], i
   BlockSearch<R> search(tables, own, count, lane);
   search.load(base, size.low, size.high);
   Lines lines;
-  if (!search.search(keys, size.sum_of_squares, lane, lines)) return 0;
+  if (!search.search(keys, size.sum_of_squares, lines)) return 0;
   int ranks[4];
 #pragma unroll
   for (int t = 0; t < 4; ++t) {
-    ranks[t] = (search.valid() >> t & 1u) != 0 ? static_cast<int>(lines.entry[t] >> 8) : 0;
+    ranks[t] = search.valid(t) ? static_cast<int>(lines.entry[t] >> 8) : 0;
   }
   return pack<R>(ranks, search.best().pattern, search.best().code, lane);
 }
