@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeJob job, T* __re
     const a8::LaneValues lane_values =
         a8::decode_lanes(__ldg(words + part), lane, job.tensor_scale);
     float values[4];
-    a8::to_floats(lane_values, values);
+    scale_bytes(lane_values.bytes, lane_values.factor, values);
     const std::uint32_t at = place.column * ecco::a8::kValues + 4 * part;
     store_four<kVector>(out + place.row * job.row_stride + at, values, at, live ? job.cols : 0);
   }

@@ -73,6 +73,25 @@ Result<detail::DecodeJob> decode_job(const std::uint8_t* blocks, std::size_t per
   return job;
 }
 
+/// `job` = what decode_job says of the output.
+template <typename T>
+cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob& job, T* out,
+                         Stream stream) {
+  const auto row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
+  const detail::DecodeTilesJob tiles{reinterpret_cast<const uint4*>(tensor.blocks),
+                                     tensor.gated,
+                                     tensor.codes,
+                                     tensor.tensor_scale,
+                                     static_cast<unsigned>(tensor.rows),
+                                     job.cols,
+                                     job.blocks_per_row,
+                                     row_tiles * job.blocks_per_row,
+                                     job.row_stride,
+                                     job.vector};
+  return tensor.layout == Layout::dense ? detail::decode_dense(tiles, out, stream)
+                                        : detail::decode_fast(tensor.codec, tiles, out, stream);
+}
+
 template <typename T>
 Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream stream,
                      H4Decoder decoder) {
@@ -82,14 +101,14 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
                                             std::to_string(tensor.rows) + " x " +
                                             std::to_string(tensor.cols)};
   }
-  if (tensor.layout != Layout::raw) {
-    return {StatusCode::unsupported, "only tensors of layout raw are decoded"};
-  }
   if (Status status = check_device(tensor.device); !status) return status;
   const auto job =
       decode_job(tensor.blocks, blocks_per_row(tensor.cols), tensor.tensor_scale, out);
   if (!job) return job.error();
   if (job->block_count == 0) return {};
+  if (tensor.layout != Layout::raw) {
+    return check("decode", decode_tiles(tensor, *job, out.data, stream));
+  }
   if (is_planar(tensor.codec)) {
     const auto* table = reinterpret_cast<const std::uint32_t*>(tensor.patterns);
     return check("decode", detail::decode_planar(tensor.codec, *job, table, out.data, stream));

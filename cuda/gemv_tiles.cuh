@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ecco/cuda/gemv.cuh"
+#include "ecco/cuda/tile_row.hpp"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -13,16 +14,15 @@ namespace {
 
 inline constexpr int kWarps = kThreads / kWarpLanes;
 
-template <typename Lane>
-__device__ void load_tables(GemvTables<Lane>& tables, const GemvJob& job) {
-  for (unsigned i = threadIdx.x; i < Lane::kTableWords * kMaxPatterns; i += kThreads) {
-    tables.values[i] = job.gated[i];
-  }
-  for (unsigned i = threadIdx.x; i < 256; i += kThreads) {
+/// Fills the tables of a block of threads, and waits for them.
+template <typename Lane, typename Job>
+__device__ void load_tables(GemvTables<Lane>& tables, const Job& job) {
+  Lane::load_values(tables.values, job.gated);
+  for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
     tables.factors[i] =
         i == 0 ? 0.0f : job.tensor_scale * Lane::scale_of(static_cast<std::uint8_t>(i));
   }
-  if constexpr (Lane::kCodes > 0) load_codes(tables.codes, job.codes);
+  if constexpr (Lane::kCodes > 0) Lane::load_codes(tables.codes, job.codes);
   __syncthreads();
 }
 
@@ -58,29 +58,27 @@ __global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
   const int begin = static_cast<int>(blockIdx.y * job.slice) + warp;
   const int end =
       min(static_cast<int>((blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles));
-  constexpr int kTileStep = kWarps * Lane::kWords;
   constexpr int kXStep = kWarps * NT * 8 * NB;
   constexpr int kFactorStep = kWarps * NT * 8;
   for (unsigned row_tile = blockIdx.x; row_tile < job.row_tiles; row_tile += gridDim.x) {
     Accumulators<NT> acc = {};
-    const uint4* tile = job.tiles + (static_cast<std::size_t>(row_tile) * job.column_tiles +
-                                     static_cast<unsigned>(begin)) *
-                                        Lane::kWords;
+    typename Lane::Cursor cursor(job.tiles, job.rows, job.column_tiles, row_tile,
+                                 static_cast<unsigned>(begin), lane);
     const uint4* x = job.x + begin * NT * 8 * NB + column * 4 + t;
     const float* factors = job.factors + begin * NT * 8 + 2 * t;
     int left = (end - begin + kWarps - 1) / kWarps;
     Lane even;
     Lane odd;
-    if (left > 0) even.load(tile, lane);
+    if (left > 0) cursor.load(even, 0);
     // The next tile is on its way while one is decoded; two per turn, so that no register moves.
     for (; left > 0; left -= 2) {
-      if (left > 1) odd.load(tile + kTileStep, lane);
+      if (left > 1) cursor.load(odd, kWarps);
       multiply_tile<Lane, NB, NT>(even, t, x, factors, tables, acc);
       if (left > 1) {
-        if (left > 2) even.load(tile + 2 * kTileStep, lane);
+        if (left > 2) cursor.load(even, 2 * kWarps);
         multiply_tile<Lane, NB, NT>(odd, t, x + kXStep, factors + kFactorStep, tables, acc);
       }
-      tile += 2 * kTileStep;
+      cursor.advance(2 * kWarps);
       x += 2 * kXStep;
       factors += 2 * kFactorStep;
     }

@@ -167,10 +167,10 @@ constexpr GemvPlan gemv_plan(unsigned row_tiles, unsigned column_tiles, unsigned
   return {slice, (column_tiles + slice - 1) / slice};
 }
 
-/// A product on tiles: [row tile][column tile], rows past the end are zeros.
+/// A product on tiles, [row tile][column tile], rows past the end are zeros; or on raw blocks.
 struct GemvJob {
   const uint4* tiles;
-  const std::uint32_t* gated;  ///< gated tables of all patterns, gated_word_at
+  const std::uint32_t* gated;  ///< gated tables of all patterns, gated_word_at; raw: patterns
   const std::uint32_t* codes;  ///< dense tiles: ClassCode::device_entry of 4096
   const uint4* x;              ///< fragments of quantize
   const float* factors;
@@ -199,6 +199,9 @@ template <>
 cudaError_t gemv_fast<3>(const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_dense(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
+/// The same on raw blocks of a planar codec.
+cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream);
+
 /// y[vector][row] = sums over slices and digits.
 struct FinishJob {
   const float* sums;
@@ -212,6 +215,57 @@ struct FinishJob {
   std::size_t sum_stride;
 };
 cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
+
+/// Activations of gemm as half, [vector][column tile][128], zeros past the batch.
+struct RoundJob {
+  std::size_t x_stride;  ///< between vectors, in values
+  unsigned cols;
+  unsigned batch;
+  unsigned column_tiles;
+  uint2* out;
+  float* factors;  ///< [column tile][vector]
+};
+template <typename T>
+cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream);
+
+/// A product on tiles with many vectors.
+inline constexpr unsigned kGemmColumns = 64;  ///< vectors of a block of threads
+struct GemmJob {
+  const uint4* tiles;  ///< these four as in GemvJob
+  const std::uint32_t* gated;
+  const std::uint32_t* codes;
+  float tensor_scale;
+  const uint4* x;        ///< of round_half
+  const float* factors;  ///< of round_half
+  float* y;
+  std::size_t y_stride;
+  unsigned rows;
+  unsigned row_tiles;
+  unsigned column_tiles;
+  unsigned batch;
+  unsigned vectors;  ///< the batch rounded up to kGemmColumns
+};
+cudaError_t gemm_fast(Codec codec, const GemmJob& job, cudaStream_t stream);
+cudaError_t gemm_dense(const GemmJob& job, cudaStream_t stream);
+cudaError_t gemm_raw(Codec codec, const GemmJob& job, cudaStream_t stream);
+
+/// Tiles and where their values go.
+struct DecodeTilesJob {
+  const uint4* tiles;  ///< these four as in GemvJob
+  const std::uint32_t* gated;
+  const std::uint32_t* codes;
+  float tensor_scale;
+  unsigned rows;
+  unsigned cols;
+  unsigned column_tiles;
+  unsigned tile_count;     ///< at least 1
+  std::size_t row_stride;  ///< of the output, in values
+  bool vector;             ///< output rows and their ends are aligned to 4 values
+};
+template <typename T>
+cudaError_t decode_fast(Codec codec, const DecodeTilesJob& job, T* out, cudaStream_t stream);
+template <typename T>
+cudaError_t decode_dense(const DecodeTilesJob& job, T* out, cudaStream_t stream);
 
 /// Blocks, row-major, to tiles, [row tile][column tile], or back.
 struct RepackJob {

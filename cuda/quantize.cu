@@ -48,7 +48,7 @@ struct A8Blocks {
     const bool exists = at / ecco::a8::kValues * ecco::a8::kValues < job.cols;
     const std::uint32_t word = exists ? __ldg(words + at / 4) : 0;
     const a8::LaneValues four = a8::decode_lanes(word, static_cast<int>(lane), tensor_scale);
-    a8::to_floats(four, values);
+    scale_bytes(four.bytes, four.factor, values);
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {
       if (at + i >= job.cols) values[i] = 0.0f;

@@ -277,7 +277,7 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(RepackJob job) {
 template <int R, typename Lane>
 __global__ void __launch_bounds__(kThreads) unpack_kernel(RepackJob job) {
   __shared__ std::uint32_t codes[Lane::kCodes > 0 ? Lane::kCodes : 1];
-  if constexpr (Lane::kCodes > 0) load_codes(codes, job.codes);
+  if constexpr (Lane::kCodes > 0) copy_words(codes, job.codes);
   __syncthreads();
   Gated<Lane::kTableWords> ranks;
 #pragma unroll

@@ -230,5 +230,55 @@ TEST_F(CudaCounters, GemvOnFastTiles) {
   }
 }
 
+TEST_F(CudaCounters, DecodeTiles) {
+  const auto tensor = tensor_of(Codec::p4);
+  ASSERT_TRUE(tensor);
+  for (const Layout layout : {Layout::dense, Layout::fast}) {
+    const auto device = cuda::upload(tensor->view(), layout);
+    ASSERT_TRUE(device);
+    const DeviceArray<half> out(std::vector<half>(kRows * kCols));
+    ASSERT_TRUE(cuda::decode(device->view(), dense_view(out.data(), kRows, kCols), nullptr));
+    const Counts counts = last_launch(kRows * kCols);
+    std::printf("decode p4, %s: %.2f PTX, %.2f wavefronts\n",
+                test::kind_name(Codec::p4, layout).c_str(), counts.instructions,
+                counts.wavefronts);
+    EXPECT_LE(counts.instructions, layout == Layout::dense ? 19.0 : 14.8);
+    EXPECT_LE(counts.wavefronts, layout == Layout::dense ? 6.2 : 1.4);
+    EXPECT_EQ(counts.write_sectors, kRows * kCols * 2 / 32);  // each once
+  }
+}
+
+TEST_F(CudaCounters, GemmReadsTilesOnceForSixtyFourVectors) {
+  constexpr std::size_t kRowsHere = 128;
+  constexpr std::size_t kColsHere = 1280;
+  std::mt19937 random(31);
+  const auto tensor = CompressedTensor::create(
+      kRowsHere, kColsHere, 1.0f, test::random_tables(random, Codec::p4, 256),
+      test::valid_blocks(random, Codec::p4, kRowsHere * blocks_per_row(kColsHere), 256));
+  ASSERT_TRUE(tensor);
+  for (const Layout layout : {Layout::raw, Layout::dense, Layout::fast}) {
+    const auto device = cuda::upload(tensor->view(), layout);
+    ASSERT_TRUE(device);
+    const DeviceArray<half> x(std::vector<half>(64 * kColsHere));
+    const DeviceArray<float> y(std::vector<float>(64 * kRowsHere));
+    const std::size_t bytes = cuda::gemm_workspace_bytes(device->view(), 64, Activations::int8);
+    const DeviceArray<uint4> workspace(std::vector<uint4>(bytes / 16 + 1));
+    ASSERT_TRUE(cuda::gemm(device->view(),
+                           MatrixView<const half>{x.data(), 64, kColsHere, kColsHere},
+                           dense_view(y.data(), 64, kRowsHere), Activations::int8,
+                           {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr));
+    ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    const Counts counts = last_launch(kRowsHere * kColsHere);
+    std::printf("gemm %s, 64 vectors: %.2f PTX, %.2f wavefronts, %.3f read sectors per weight\n",
+                test::kind_name(Codec::p4, layout).c_str(), counts.instructions, counts.wavefronts,
+                static_cast<double>(counts.read_sectors) / (kRowsHere * kColsHere));
+    const auto [instructions, wavefronts] = layout == Layout::raw     ? std::pair(19.6, 13.0)
+                                            : layout == Layout::dense ? std::pair(14.3, 10.7)
+                                                                      : std::pair(11.7, 6.8);
+    EXPECT_LE(counts.instructions, instructions);
+    EXPECT_LE(counts.wavefronts, wavefronts);
+  }
+}
+
 }  // namespace
 }  // namespace ecco

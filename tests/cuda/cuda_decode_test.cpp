@@ -54,12 +54,14 @@ std::vector<T> expected(const Shape& shape, std::size_t lead, DecodeRow&& decode
 }
 
 template <typename T>
-void expect_reference(const TensorView& tensor, const Shape& shape, std::size_t lead) {
+void expect_reference(const TensorView& tensor, const Shape& shape, std::size_t lead,
+                      cuda::Layout layout = cuda::Layout::raw) {
   const auto want = expected<T>(shape, lead, [&](std::size_t r, T* row) {
     ASSERT_TRUE(reference::decode_rows(tensor, r, MatrixView<T>{row, 1, shape.cols, shape.cols}));
   });
-  const auto device = cuda::upload(tensor);
+  const auto device = cuda::upload(tensor, layout);
   ASSERT_TRUE(device) << device.error().message();
+  ASSERT_EQ(device->view().layout, layout);
   for (const auto decoder : {cuda::H4Decoder::lane, cuda::H4Decoder::parallel}) {
     if (tensor.codec() != Codec::h4 && decoder == cuda::H4Decoder::parallel) continue;
     const auto got = run<T>(shape, lead, [&](MatrixView<T> out) {
@@ -100,6 +102,44 @@ TEST_P(CudaDecode, EqualsTheReferenceInFloat) { expect_reference<float>(GetParam
 
 INSTANTIATE_TEST_SUITE_P(Codecs, CudaDecode, ::testing::ValuesIn(kStoredCodecs),
                          [](const auto& param) { return std::string(codec_name(param.param)); });
+
+/// A kind of tiles, which take valid blocks only.
+struct Tiles {
+  Codec codec;
+  cuda::Layout layout;
+};
+
+class CudaDecodeTiles : public CudaTest, public ::testing::WithParamInterface<Tiles> {
+ protected:
+  template <typename T>
+  static void expect() {
+    std::mt19937 random(sizeof(T));
+    const auto [codec, layout] = GetParam();
+    for (const Shape& shape : kShapes) {
+      for (const int patterns : {256, 19}) {
+        const std::size_t blocks = shape.rows * blocks_per_row(shape.cols);
+        const auto tensor =
+            CompressedTensor::create(shape.rows, shape.cols, patterns == 19 ? 0x1p-9f : 0.8371f,
+                                     random_tables(random, codec, patterns),
+                                     test::valid_blocks(random, codec, blocks, patterns));
+        ASSERT_TRUE(tensor) << tensor.error().message();
+        SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
+        expect_reference<T>(tensor->view(), shape, patterns == 19 ? 1 : 0, layout);
+      }
+    }
+  }
+};
+
+TEST_P(CudaDecodeTiles, EqualTheReferenceInHalf) { expect<half>(); }
+TEST_P(CudaDecodeTiles, EqualTheReferenceInBfloat16) { expect<bfloat16>(); }
+TEST_P(CudaDecodeTiles, EqualTheReferenceInFloat) { expect<float>(); }
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, CudaDecodeTiles,
+    ::testing::Values(Tiles{Codec::p4, cuda::Layout::dense}, Tiles{Codec::p2, cuda::Layout::fast},
+                      Tiles{Codec::p3, cuda::Layout::fast}, Tiles{Codec::p4, cuda::Layout::fast},
+                      Tiles{Codec::p5, cuda::Layout::fast}),
+    [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaDecodeH4 = CudaTest;
 

@@ -168,13 +168,13 @@ struct Shape {
   std::size_t cols;
 };
 
-/// A kind of tiles.
-struct Tiles {
+/// Raw blocks or a kind of tiles.
+struct Kind {
   Codec codec;
   Layout layout;
 };
 
-class CudaGemv : public CudaTest, public ::testing::WithParamInterface<Tiles> {};
+class CudaGemv : public CudaTest, public ::testing::WithParamInterface<Kind> {};
 
 TEST_P(CudaGemv, EqualsItsEmulationForEveryShape) {
   std::mt19937 random(21);
@@ -301,7 +301,9 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   ASSERT_EQ(cuda::detail::quantize(quantize, device_x.data(), 1, false, nullptr), cudaSuccess);
   cuda::detail::GemvJob job{};
   job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
-  job.gated = device->view().gated;
+  const bool raw = GetParam().layout == Layout::raw;
+  job.gated =
+      raw ? reinterpret_cast<const std::uint32_t*>(device->view().patterns) : device->view().gated;
   job.codes = device->view().codes;
   job.x = reinterpret_cast<const uint4*>(fragments.data());
   job.factors = factors.data();
@@ -313,8 +315,9 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   job.slice = kTiles;
   job.columns = 1;
   job.sum_stride = 16;
-  ASSERT_EQ(cuda::detail::gemv_tiles(GetParam().codec, GetParam().layout == Layout::dense, job, 1,
-                                     nullptr),
+  ASSERT_EQ(raw ? cuda::detail::gemv_raw(GetParam().codec, job, 1, nullptr)
+                : cuda::detail::gemv_tiles(GetParam().codec, GetParam().layout == Layout::dense,
+                                           job, 1, nullptr),
             cudaSuccess);
   const std::vector<float> got = y.values();
   const Digit digit = digits_of(x, Activations::int8)[0];
@@ -323,16 +326,27 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiles, CudaGemv,
-                         ::testing::Values(Tiles{Codec::p4, Layout::dense},
-                                           Tiles{Codec::p2, Layout::fast},
-                                           Tiles{Codec::p3, Layout::fast},
-                                           Tiles{Codec::p4, Layout::fast},
-                                           Tiles{Codec::p5, Layout::fast}),
-                         [](const auto& kind) {
-                           return std::string(codec_name(kind.param.codec)) +
-                                  (kind.param.layout == Layout::dense ? "_dense" : "_fast");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, CudaGemv,
+    ::testing::Values(Kind{Codec::p4, Layout::dense}, Kind{Codec::p2, Layout::fast},
+                      Kind{Codec::p3, Layout::fast}, Kind{Codec::p4, Layout::fast},
+                      Kind{Codec::p5, Layout::fast}, Kind{Codec::p2, Layout::raw},
+                      Kind{Codec::p3, Layout::raw}, Kind{Codec::p4, Layout::raw},
+                      Kind{Codec::p5, Layout::raw}),
+    [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
+
+using CudaRawGemv = CudaTest;
+
+// Blocks that are not valid decode to something, too, as do patterns past the table.
+TEST_F(CudaRawGemv, TakesAnyBytes) {
+  std::mt19937 random(33);
+  for (const Codec codec : {Codec::p2, Codec::p3, Codec::p4, Codec::p5}) {
+    const auto tensor = CompressedTensor::create(23, 1300, 1.1f, random_tables(random, codec, 100),
+                                                 test::arbitrary_blocks(random, codec, 23 * 11));
+    ASSERT_TRUE(tensor);
+    expect_emulation<float>(tensor->view(), Layout::raw, 9, Activations::int8, random);
+  }
+}
 
 using CudaDenseGemv = CudaTest;
 
@@ -364,9 +378,12 @@ TEST_F(CudaGemvErrors, RefusesWhatDoesNotFit) {
   const auto tensor = random_tensor(random, Codec::p4, 4, 300);
   ASSERT_TRUE(tensor);
   const auto device = cuda::upload(tensor->view(), Layout::fast);
-  const auto raw = cuda::upload(tensor->view(), Layout::raw);
   ASSERT_TRUE(device);
-  ASSERT_TRUE(raw);
+  const auto other = CompressedTensor::create(4, 300, 1.0f, random_tables(random, Codec::h4, 64),
+                                              std::vector<std::uint8_t>(64 * 12));
+  ASSERT_TRUE(other);
+  const auto h4 = cuda::upload(other->view(), Layout::raw);
+  ASSERT_TRUE(h4);
   const DeviceArray<float> x(std::vector<float>(17 * 304));
   const DeviceArray<float> y(std::vector<float>(17 * 8));
   const std::size_t bytes = cuda::gemv_workspace_bytes(device->view(), 2, Activations::int16);
@@ -380,7 +397,7 @@ TEST_F(CudaGemvErrors, RefusesWhatDoesNotFit) {
   const MatrixView<float> out{y.data(), 2, 4, 8};
   const std::span<std::uint8_t> space(workspace, bytes);
   EXPECT_EQ(code(device->view(), in, out, space), StatusCode::ok);
-  EXPECT_EQ(code(raw->view(), in, out, space), StatusCode::unsupported);
+  EXPECT_EQ(code(h4->view(), in, out, space), StatusCode::unsupported);
   EXPECT_EQ(code(device->view(), {x.data(), 2, 299, 304}, out, space), StatusCode::shape_mismatch);
   EXPECT_EQ(code(device->view(), {x.data(), 1, 300, 304}, out, space), StatusCode::shape_mismatch);
   EXPECT_EQ(code(device->view(), in, {y.data(), 2, 5, 8}, space), StatusCode::shape_mismatch);

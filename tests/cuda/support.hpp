@@ -33,6 +33,12 @@ class CudaTest : public ::testing::Test {
   void TearDown() override { EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess); }
 };
 
+/// "p4_dense"
+inline std::string kind_name(Codec codec, cuda::Layout layout) {
+  constexpr const char* kLayouts[] = {"_raw", "_dense", "_fast"};
+  return std::string(codec_name(codec)) + kLayouts[static_cast<std::size_t>(layout)];
+}
+
 /// An array on the device.
 template <typename T>
 class DeviceArray {

@@ -31,13 +31,4 @@ __device__ __forceinline__ LaneValues decode_lanes(std::uint32_t word, int lane,
   return {word ^ 0x80808080u, tensor_scale * bits_float((code << 20) + (103u << 23))};
 }
 
-/// The four values, each product rounded once to binary32.
-__device__ __forceinline__ void to_floats(const LaneValues& lane, float (&values)[4]) {
-#pragma unroll
-  for (unsigned b = 0; b < 4; ++b) {  // 0x4B0000cc is 2^23 + cc
-    const std::uint32_t biased = prmt(lane.bytes, 0x4B000000u, 0x7440u + b);
-    values[b] = __fmul_rn(bits_float(biased) - 8388736.0f, lane.factor);
-  }
-}
-
 }  // namespace ecco::cuda::a8

@@ -49,9 +49,9 @@ class DeviceMemory {
 
 /// How blocks lie on the device.
 enum class Layout : std::uint8_t {
-  raw,        ///< as in the file: decode
-  dense,      ///< tiles of 4.25 bits per value, P4: gemv
-  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec: gemv
+  raw,        ///< as in the file; products of planar codecs take several times the instructions
+  dense,      ///< tiles of 4.25 bits per value, P4
+  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec
   automatic,  ///< P2, P3, P5: fast; P4: dense or fast by the ratio of memory bandwidth to
               ///< arithmetic; H4: raw
 };
@@ -120,7 +120,7 @@ enum class H4Decoder : std::uint8_t {
   parallel,  ///< the paper's parallel Huffman decoder, a warp per block
 };
 
-/// Decodes all rows of a tensor of layout raw to `out`, device memory of tensor.rows x tensor.cols
+/// Decodes all rows of a tensor of any layout to `out`, device memory of tensor.rows x tensor.cols
 /// values; padding is not written. Bit-identical to ecco::decode_rows on any block bytes. Fastest
 /// when rows, their stride and their length are aligned to four values. Errors: shape_mismatch,
 /// invalid_argument (an address that is not a multiple of the value's size, another device),
@@ -162,7 +162,7 @@ inline constexpr std::size_t kMaxBatch = 16;  ///< vectors of one gemv
 std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept;
 
-/// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of layout dense or fast; x = batch x
+/// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of a planar codec; x = batch x
 /// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; the sum of a
 /// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
@@ -177,6 +177,28 @@ Status gemv(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixVie
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 /// The same result as for what decode_a8 makes of x in float.
 Status gemv(const DeviceTensorView& tensor, const A8View& x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+
+/// Smallest batch that gemm multiplies in half; smaller ones are left to gemv. By counts of
+/// instructions, to be confirmed on a GPU (docs/cuda.md, "Prefill").
+inline constexpr std::size_t kGemmFrom = kMaxBatch + 1;
+
+/// Bytes of workspace that gemm needs on the current device; at most those of 512 vectors.
+std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
+                                 Activations activations) noexcept;
+
+/// y = x W^T as gemv, for any batch: below kGemmFrom by gemv with these activations, else on
+/// tensor cores in half with binary32 sums. Weights enter exactly, as integers; half enters
+/// exactly, bfloat16 and float rounded to half after a power of two per vector and group of 128
+/// brought the group's largest magnitude to 2^14..2^15, so that nothing overflows. Error of a sum,
+/// float's rounding apart: at most (274 + groups) 2^-24 of the sum of magnitudes. A group of x
+/// with a NaN or an infinity makes its vector's results NaN. Results repeat bit for bit on one
+/// kind of GPU. Errors as gemv.
+Status gemm(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+Status gemm(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+Status gemm(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 
 }  // namespace ecco::cuda

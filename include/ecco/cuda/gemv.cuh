@@ -57,12 +57,45 @@ __device__ __forceinline__ Gated<Lane::kTableWords> load_gated(const GemvTables<
   return out;
 }
 
-/// Fills GemvTables::codes; all threads of the (one-dimensional) block call it, then
-/// __syncthreads(). `from` = ClassCode::device_entry of 0..4095.
+/// Copies a table to shared memory; all threads of the (one-dimensional) block call it, then
+/// __syncthreads().
 template <std::size_t N>
-__device__ __forceinline__ void load_codes(std::uint32_t (&codes)[N], const std::uint32_t* from) {
-  for (unsigned i = threadIdx.x; i < N; i += blockDim.x) codes[i] = from[i];
+__device__ __forceinline__ void copy_words(std::uint32_t (&to)[N], const std::uint32_t* from) {
+  for (unsigned i = threadIdx.x; i < N; i += blockDim.x) to[i] = from[i];
 }
+
+/// What the lanes of tiles share. Lane::kWords = uint4 of a tile.
+template <typename Lane>
+struct TileLane {
+  /// Place of a warp in a row of tiles.
+  struct Cursor {
+    const uint4* tile;
+    int lane;
+
+    __device__ __forceinline__ Cursor(const uint4* tiles, unsigned /*rows*/, unsigned column_tiles,
+                                      unsigned row_tile, unsigned column, int lane_)
+        : tile(tiles +
+               (static_cast<std::size_t>(row_tile) * column_tiles + column) * Lane::kWords),
+          lane(lane_) {}
+    /// Loads the lane's share of the tile so many columns further.
+    __device__ __forceinline__ void load(Lane& share, int columns) const {
+      share.load(tile + columns * Lane::kWords, lane);
+    }
+    __device__ __forceinline__ void advance(int columns) { tile += columns * Lane::kWords; }
+  };
+
+  /// Fill GemvTables: `gated` = the tables of DeviceTensorView.
+  template <std::size_t N>
+  static __device__ __forceinline__ void load_values(std::uint32_t (&values)[N],
+                                                     const std::uint32_t* gated) {
+    copy_words(values, gated);
+  }
+  template <std::size_t N>
+  static __device__ __forceinline__ void load_codes(std::uint32_t (&codes)[N],
+                                                    const std::uint32_t* from) {
+    copy_words(codes, from);
+  }
+};
 
 /// Selectors of four weights, one for each table -> A registers `at` of the parts, whose sum the
 /// tensor core makes.

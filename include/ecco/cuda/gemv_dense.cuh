@@ -10,7 +10,7 @@
 namespace ecco::cuda {
 
 /// A lane's share of a dense tile.
-struct DenseLane {
+struct DenseLane : TileLane<DenseLane> {
   static constexpr int kTableWords = gated_words(20);
   static constexpr int kParts = gated_tables(20);
   static constexpr int kCodes = 1 << ClassCode::kMaxLength;

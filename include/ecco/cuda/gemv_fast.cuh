@@ -11,7 +11,7 @@ namespace ecco::cuda {
 
 /// A lane's share of a fast tile of R mantissa planes, whose patterns have kValues values.
 template <int R, int kValues = kClasses << R>
-struct FastLane {
+struct FastLane : TileLane<FastLane<R, kValues>> {
   using Tile = FastTile<R>;
   static constexpr int kTableWords = gated_words(kValues);
   static constexpr int kParts = gated_tables(kValues);

@@ -72,6 +72,21 @@ __device__ __forceinline__ float widen(half value) {
 __device__ __forceinline__ float widen(bfloat16 value) { return to_float(value); }
 __device__ __forceinline__ float widen(float value) { return value; }
 
+/// a + b in every byte, modulo 256.
+__device__ __forceinline__ std::uint32_t add_bytes(std::uint32_t a, std::uint32_t b) {
+  return ((a & 0x7f7f7f7fu) + (b & 0x7f7f7f7fu)) ^ ((a ^ b) & 0x80808080u);
+}
+
+/// (byte - 128) * factor for the bytes of a word, each product rounded once to binary32.
+__device__ __forceinline__ void scale_bytes(std::uint32_t bytes, float factor,
+                                            float (&values)[4]) {
+#pragma unroll
+  for (unsigned b = 0; b < 4; ++b) {  // 0x4B0000cc is 2^23 + cc
+    const std::uint32_t biased = prmt(bytes, 0x4B000000u, 0x7440u + b);
+    values[b] = __fmul_rn(__uint_as_float(biased) - 8388736.0f, factor);
+  }
+}
+
 /// Lane index of the calling thread in a one-dimensional block.
 __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x % kWarpLanes); }
 

@@ -65,7 +65,8 @@ template <int kQ>
 __device__ __forceinline__ void dot_lanes(std::uint32_t word, int lane, float tensor_scale,
                                           const SharedQueries<kQ>& queries, float (&sums)[kQ]) {
   float values[4];
-  to_floats(decode_lanes(word, lane, tensor_scale), values);
+  const LaneValues four = decode_lanes(word, lane, tensor_scale);
+  scale_bytes(four.bytes, four.factor, values);
   add_products(values, queries, 4 * (lane % kBlockLanes), sums);
 }
 

@@ -192,6 +192,21 @@ __device__ __forceinline__ std::uint32_t centroids(const std::uint32_t (&p)[kPat
   }
 }
 
+/// Centroids + 128 of the elements 16 i + 4 t + 0..3 and of 16 (i + 4) + 4 t + 0..3, i = 0..3.
+struct CentroidPair {
+  std::uint32_t low;
+  std::uint32_t high;
+};
+template <int R>
+__device__ __forceinline__ CentroidPair
+centroid_pair(const std::uint32_t (&pattern)[kPatternWords<R>], const LaneWords<R>& words,
+              const ClassMasks& classes, int i) {
+  const Selectors lower = selectors<R>(words, classes, i);
+  const std::uint32_t x = centroids<R>(pattern, lower);
+  const std::uint32_t y = centroids<R>(pattern, lower.upper());
+  return {prmt(x, y, 0x6420u), prmt(x, y, 0x7531u)};
+}
+
 /// Decodes one block with a quad and hands the values out: sink(i, values) gets the elements 16 i
 /// + 4 t + 0..3 of lane t, i = 0..7 in the order 0, 4, 1, 5, 2, 6, 3, 7. Whole warps call it, each
 /// quad with a block of its own. `patterns` = patterns of the table. Each product is rounded once.
@@ -220,17 +235,11 @@ __device__ __forceinline__ void decode_quad(const std::uint8_t* block, int t,
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const Selectors lower = selectors<R>(words, classes, i);
-    const std::uint32_t x = centroids<R>(pattern, lower);
-    const std::uint32_t y = centroids<R>(pattern, lower.upper());
+    const CentroidPair pair = centroid_pair<R>(pattern, words, classes, i);
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
-      const std::uint32_t bytes = prmt(x, y, k == 0 ? 0x6420u : 0x7531u);
       float values[4];
-#pragma unroll
-      for (unsigned b = 0; b < 4; ++b) {  // 0x4B0000cc is 2^23 + cc
-        values[b] = (bits_float(prmt(bytes, 0x4B000000u, 0x7440u + b)) - 8388736.0f) * factor;
-      }
+      scale_bytes(k == 0 ? pair.low : pair.high, factor, values);
       sink(i + 4 * k, values);
     }
   }

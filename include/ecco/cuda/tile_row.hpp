@@ -30,14 +30,14 @@ TileRow parse_row(const std::uint8_t* block) noexcept {
   TileRow row;
   row.pattern = block[0];
   row.scale = block[1];
-  planar::decode_ranks<R>(block, row.ranks);
+  ecco::planar::decode_ranks<R>(block, row.ranks);
   return row;
 }
 
 /// Inverse of parse_row. False if the ranks make no valid block.
 template <int R>
 bool write_row(const TileRow& row, std::uint8_t* block) noexcept {
-  if (row.scale != 0) return planar::pack<R>(row.ranks, row.pattern, row.scale, block);
+  if (row.scale != 0) return ecco::planar::pack<R>(row.ranks, row.pattern, row.scale, block);
   std::fill(block, block + sizeof(PlanarBlock<R>), std::uint8_t{0});
   return true;
 }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// Products of raw blocks of P2..P5 with many vectors.
+#include "ecco/cuda/gemv_raw.cuh"
+#include "ecco/planar.hpp"
+#include "gemm.cuh"
+
+namespace ecco::cuda::detail {
+
+cudaError_t gemm_raw(Codec codec, const GemmJob& job, cudaStream_t stream) {
+  return ecco::planar::dispatch(codec, [&](auto planes) {
+    return gemm_with<RawLane<decltype(planes)::value>>(job, stream);
+  });
+}
+
+}  // namespace ecco::cuda::detail

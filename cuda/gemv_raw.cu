@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// Products on raw blocks of P2..P5.
+#include "ecco/cuda/gemv_raw.cuh"
+#include "ecco/planar.hpp"
+#include "gemv_tiles.cuh"
+
+namespace ecco::cuda::detail {
+
+cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream) {
+  return ecco::planar::dispatch(codec, [&](auto planes) {
+    return gemv_with<RawLane<decltype(planes)::value>>(job, slices, stream);
+  });
+}
+
+}  // namespace ecco::cuda::detail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Activations -> half for gemm: one warp per vector and group of 128 values, which have a power of
+// two as their factor where half would overflow or lose small values.
+#include <type_traits>
+
+#include "ecco/cuda/intrinsics.cuh"
+#include "launch.cuh"
+
+namespace ecco::cuda::detail {
+namespace {
+
+constexpr int kTopExponent = 14;  ///< of the largest magnitude of a scaled group
+
+/// Factor 2^e such that largest / 2^e is in [2^14, 2^15), and its inverse; both are normal.
+struct PowerOfTwo {
+  float factor;
+  float inverse;
+};
+__device__ __forceinline__ PowerOfTwo scale_for(float largest) {
+  const std::uint32_t exponent = max(float_bits(largest) >> 23, kTopExponent + 1u);
+  return {bits_float((exponent - kTopExponent) << 23),
+          bits_float((254u + kTopExponent - exponent) << 23)};
+}
+
+/// Lane l takes the values 4 l..4 l + 3. A group with a NaN or an infinity gets the factor NaN.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* __restrict__ x) {
+  const unsigned lane = threadIdx.x % kWarpLanes;
+  const unsigned group = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
+  const unsigned vector = blockIdx.y;
+  if (group >= job.column_tiles) return;
+  const T* from = x + static_cast<std::size_t>(vector) * job.x_stride;
+  float values[4];
+  float largest = 0.0f;
+  bool finite = true;
+#pragma unroll
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned at = group * kGroup + 4 * lane + i;
+    values[i] = vector < job.batch && at < job.cols ? to_float(from[at]) : 0.0f;
+    finite = finite && fabsf(values[i]) < INFINITY;
+    largest = fmaxf(largest, fabsf(values[i]));
+  }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, distance));
+  }
+  finite = __all_sync(kFullMask, finite);
+  PowerOfTwo scale{1.0f, 1.0f};
+  if constexpr (!std::is_same_v<T, half>) scale = scale_for(largest);
+  if (!finite) scale = {NAN, 0.0f};
+#pragma unroll
+  for (float& value : values) value = finite ? value * scale.inverse : 0.0f;
+  const std::size_t at = static_cast<std::size_t>(vector) * job.column_tiles + group;
+  job.out[at * (kGroup / 4) + lane] =
+      make_uint2(round_pair<half>(values[0], values[1]), round_pair<half>(values[2], values[3]));
+  if (lane == 0) job.factors[static_cast<std::size_t>(group) * gridDim.y + vector] = scale.factor;
+}
+
+}  // namespace
+
+template <typename T>
+cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream) {
+  constexpr unsigned kWarps = kThreads / kWarpLanes;
+  const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, vectors);
+  round_kernel<<<grid, kThreads, 0, stream>>>(job, x);
+  return cudaGetLastError();
+}
+
+template cudaError_t round_half(const RoundJob&, const half*, unsigned, cudaStream_t);
+template cudaError_t round_half(const RoundJob&, const bfloat16*, unsigned, cudaStream_t);
+template cudaError_t round_half(const RoundJob&, const float*, unsigned, cudaStream_t);
+
+}  // namespace ecco::cuda::detail

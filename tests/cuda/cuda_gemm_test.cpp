@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// Products with many vectors: bit for bit where the sums of a group are exact in any order, within
+// a derived bound elsewhere.
+#include <cmath>
+#include <string>
+
+#include "cuda/support.hpp"
+#include "ecco/gemv.hpp"
+
+namespace ecco {
+namespace {
+
+using cuda::Activations;
+using cuda::Layout;
+using test::CudaTest;
+using test::DeviceArray;
+
+struct Case {
+  Codec codec;
+  Layout layout;
+};
+constexpr Case kCases[] = {
+    {Codec::p2, Layout::fast},  {Codec::p3, Layout::fast}, {Codec::p4, Layout::fast},
+    {Codec::p4, Layout::dense}, {Codec::p5, Layout::fast}, {Codec::p2, Layout::raw},
+    {Codec::p3, Layout::raw},   {Codec::p4, Layout::raw},  {Codec::p5, Layout::raw}};
+
+Result<CompressedTensor> random_tensor(std::mt19937& random, Codec codec, std::size_t rows,
+                                       std::size_t cols, float tensor_scale = 0.73f) {
+  return CompressedTensor::create(
+      rows, cols, tensor_scale, test::random_tables(random, codec, 256),
+      test::valid_blocks(random, codec, rows * blocks_per_row(cols), 256));
+}
+
+/// The device's results, [vector][row] without gaps; x has gaps of 5 values, y of 3.
+template <typename T>
+std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vector<T>& x,
+                            std::size_t batch) {
+  const std::size_t stride = tensor.rows + 3;
+  const DeviceArray<T> device_x(x);
+  const DeviceArray<float> y(std::vector<float>(batch * stride, -7.0f));
+  const std::size_t bytes = cuda::gemm_workspace_bytes(tensor, batch, Activations::int16);
+  const DeviceArray<uint4> workspace(std::vector<uint4>(bytes / 16 + 1));
+  const Status status =
+      cuda::gemm(tensor, MatrixView<const T>{device_x.data(), batch, tensor.cols, tensor.cols + 5},
+                 MatrixView<float>{y.data(), batch, tensor.rows, stride}, Activations::int16,
+                 {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr);
+  EXPECT_TRUE(status) << status.message();
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  const std::vector<float> all = y.values();
+  std::vector<float> out;
+  for (std::size_t i = 0; i < batch * stride; ++i) {
+    if (i % stride < tensor.rows) {
+      out.push_back(all[i]);
+    } else {
+      EXPECT_EQ(all[i], -7.0f) << "written past the rows";
+    }
+  }
+  return out;
+}
+
+/// The integers that a group of a row decodes to, and their factor.
+Int8Block group_of(const TensorView& tensor, std::size_t row, std::size_t group) {
+  Int8Block out;
+  decode_block(tensor, tensor.row(row) + group * block_bytes(tensor.codec()), out);
+  return out;
+}
+
+/// Small integers times a power of two per vector: the sum of a group is exact in any order, and
+/// so is its factor.
+template <typename T>
+void expect_exact(const TensorView& tensor, Layout layout, std::size_t batch,
+                  std::mt19937& random) {
+  SCOPED_TRACE(std::to_string(tensor.rows()) + " x " + std::to_string(tensor.cols()) + ", batch " +
+               std::to_string(batch));
+  const auto device = cuda::upload(tensor, layout);
+  ASSERT_TRUE(device) << device.error().message();
+  const std::size_t cols = tensor.cols();
+  std::vector<T> x(batch * (cols + 5));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const int exponent = static_cast<int>(i / (cols + 5) % 9) - 4;
+    x[i] = from_float<T>(std::ldexp(static_cast<float>(static_cast<int>(random() % 17) - 8),
+                                    std::is_same_v<T, half> ? exponent : 9 * exponent));
+  }
+  const std::vector<float> got = multiply(device->view(), x, batch);
+  for (std::size_t r = 0; r < tensor.rows(); ++r) {
+    std::vector<float> want(batch);
+    for (std::size_t group = 0; group < tensor.blocks_per_row(); ++group) {
+      const Int8Block weights = group_of(tensor, r, group);
+      for (std::size_t i = 0; i < batch; ++i) {
+        float dot = 0.0f;
+        for (std::size_t e = 0; e < 128 && 128 * group + e < cols; ++e) {
+          dot += static_cast<float>(weights.values[e]) *
+                 to_float(x[i * (cols + 5) + 128 * group + e]);
+        }
+        want[i] = std::fma(weights.factor, dot, want[i]);
+      }
+    }
+    for (std::size_t i = 0; i < batch; ++i) {
+      ASSERT_EQ(got[i * tensor.rows() + r], want[i]) << "vector " << i << ", row " << r;
+    }
+  }
+}
+
+/// |y - sum| <= bound for any activations. With u = 2^-24: a group's sum of 128 exact products in
+/// eight steps, each of which may truncate what it adds, errs by at most 136 * 2 u of the sum of
+/// magnitudes; groups, of which each rounds a factor and a sum, by (groups + 2) u. Float is
+/// rounded to half once, u' = 2^-11; scaled values below 2^-14, in half subnormal, err by 2^-25 at
+/// most, where the group's largest is at least 2^14.
+template <typename T>
+void expect_bounded(const TensorView& tensor, Layout layout, std::size_t batch,
+                    const std::vector<T>& x) {
+  const auto device = cuda::upload(tensor, layout);
+  ASSERT_TRUE(device) << device.error().message();
+  const std::vector<float> got = multiply(device->view(), x, batch);
+  const std::size_t cols = tensor.cols();
+  const std::size_t groups = tensor.blocks_per_row();
+  const double sums = 272 * 0x1p-24 + static_cast<double>(groups + 2) * 0x1p-24;
+  const double rounding = std::is_same_v<T, float> ? 0x1p-11 : 0.0;
+  for (std::size_t r = 0; r < tensor.rows(); ++r) {
+    std::vector<Int8Block> weights;
+    for (std::size_t group = 0; group < groups; ++group) {
+      weights.push_back(group_of(tensor, r, group));
+    }
+    for (std::size_t i = 0; i < batch; ++i) {
+      const T* vector = x.data() + i * (cols + 5);
+      double want = 0.0;
+      double bound = 0.0;
+      for (std::size_t group = 0; group < groups; ++group) {
+        double largest = 0.0;
+        double weight_sum = 0.0;
+        for (std::size_t k = 128 * group; k < std::min(cols, 128 * group + 128); ++k) {
+          const double w = static_cast<double>(weights[group].factor) *
+                           static_cast<double>(weights[group].values[k % 128]);
+          const double v = to_float(vector[k]);
+          want += w * v;
+          bound += std::fabs(w * v) * (sums + rounding);
+          largest = std::max(largest, std::fabs(v));
+          weight_sum += std::fabs(w);
+        }
+        if (!std::is_same_v<T, half>) bound += weight_sum * largest * 0x1p-39;
+      }
+      ASSERT_LE(std::fabs(got[i * tensor.rows() + r] - want), bound * 1.001)
+          << "vector " << i << ", row " << r;
+    }
+  }
+}
+
+/// Values of very different magnitude, zeros and groups of zeros among them.
+template <typename T>
+std::vector<T> wide_values(std::mt19937& random, std::size_t count, int spread) {
+  std::normal_distribution<float> normal;
+  std::vector<T> x(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const int exponent =
+        static_cast<int>(random() % static_cast<unsigned>(2 * spread + 1)) - spread;
+    x[i] = from_float<T>(i / 128 % 5 == 3 ? 0.0f : std::ldexp(normal(random), exponent));
+  }
+  return x;
+}
+
+class CudaGemm : public CudaTest, public ::testing::WithParamInterface<Case> {};
+
+TEST_P(CudaGemm, IsExactWhereSumsAre) {
+  std::mt19937 random(81);
+  const auto expect = [&](std::size_t rows, std::size_t cols, std::size_t batch, auto type) {
+    const auto tensor = random_tensor(random, GetParam().codec, rows, cols);
+    ASSERT_TRUE(tensor);
+    expect_exact<decltype(type)>(tensor->view(), GetParam().layout, batch, random);
+  };
+  expect(1, 1, 17, half{});
+  expect(17, 129, 33, float{});
+  expect(3, 2880, 17, bfloat16{});
+  expect(145, 256, 65, half{});
+  expect(16, 128, 64, bfloat16{});
+}
+
+TEST_P(CudaGemm, StaysWithinItsBound) {
+  std::mt19937 random(82);
+  const auto tensor = random_tensor(random, GetParam().codec, 17, 300);
+  ASSERT_TRUE(tensor);
+  constexpr std::size_t kBatch = 20;
+  const auto expect = [&](auto type, int spread) {
+    using T = decltype(type);
+    expect_bounded<T>(tensor->view(), GetParam().layout, kBatch,
+                      wide_values<T>(random, kBatch * 305, spread));
+  };
+  expect(half{}, 12);
+  expect(bfloat16{}, 40);
+  expect(float{}, 40);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, CudaGemm, ::testing::ValuesIn(kCases), [](const auto& param) {
+  return test::kind_name(param.param.codec, param.param.layout);
+});
+
+using CudaGemmLimits = CudaTest;
+
+// More vectors than one pass takes.
+TEST_F(CudaGemmLimits, TakesHundredsOfVectors) {
+  std::mt19937 random(83);
+  const auto tensor = random_tensor(random, Codec::p4, 5, 129);
+  ASSERT_TRUE(tensor);
+  expect_exact<half>(tensor->view(), Layout::fast, 512, random);
+  expect_exact<float>(tensor->view(), Layout::fast, 530, random);
+}
+
+// The largest halves times the largest centroids, and floats far outside half.
+TEST_F(CudaGemmLimits, NeitherOverflowsNorVanishes) {
+  std::mt19937 random(84);
+  PatternTable table;
+  table.codec = Codec::p4;
+  for (int c = 0; c < 20; ++c) table.centroids.push_back(c % 2 == 0 ? 123 : -123);
+  const auto tensor = CompressedTensor::create(16, 256, 0x1p-40f, table,
+                                               test::valid_blocks(random, Codec::p4, 32, 1));
+  ASSERT_TRUE(tensor);
+  constexpr std::size_t kBatch = 18;
+  std::vector<half> halves(kBatch * 261);
+  std::vector<float> large(kBatch * 261);
+  std::vector<float> small(kBatch * 261);
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    const bool sign = random() % 2 == 0;
+    halves[i] = from_float<half>(sign ? 65504.0f : -65504.0f);
+    large[i] = sign ? 0x1.fffffep127f : -0x1p100f;
+    small[i] = sign ? 0x1p-149f : -0x1p-140f;
+  }
+  expect_bounded(tensor->view(), Layout::dense, kBatch, halves);
+  expect_bounded(tensor->view(), Layout::fast, kBatch, large);
+  const auto unit = CompressedTensor::create(16, 256, 0x1p100f, table,
+                                             test::valid_blocks(random, Codec::p4, 32, 1));
+  ASSERT_TRUE(unit);
+  const auto device = cuda::upload(unit->view(), Layout::fast);
+  ASSERT_TRUE(device);
+  for (const float sum : multiply(device->view(), small, kBatch)) EXPECT_TRUE(std::isfinite(sum));
+}
+
+TEST_F(CudaGemmLimits, SpreadsNanOfItsVectorOnly) {
+  std::mt19937 random(85);
+  const auto tensor = random_tensor(random, Codec::p4, 4, 300);
+  ASSERT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), Layout::fast);
+  ASSERT_TRUE(device);
+  constexpr std::size_t kBatch = 19;
+  std::vector<float> x = wide_values<float>(random, kBatch * 305, 3);
+  x[2 * 305 + 140] = -INFINITY;
+  x[17 * 305 + 299] = NAN;
+  x[3 * 305 + 300] = NAN;  // in the gap
+  const auto got = multiply(device->view(), x, kBatch);
+  for (std::size_t i = 0; i < kBatch; ++i) {
+    for (std::size_t r = 0; r < 4; ++r) {
+      EXPECT_EQ(std::isnan(got[4 * i + r]), i == 2 || i == 17) << i << ", row " << r;
+      EXPECT_FALSE(std::isinf(got[4 * i + r]));
+    }
+  }
+}
+
+TEST_F(CudaGemmLimits, LeavesFewVectorsToGemv) {
+  std::mt19937 random(86);
+  const auto tensor = random_tensor(random, Codec::p4, 17, 300);
+  ASSERT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), Layout::dense);
+  ASSERT_TRUE(device);
+  const auto x = wide_values<half>(random, 16 * 305, 3);
+  const DeviceArray<half> device_x(x);
+  const DeviceArray<float> y(std::vector<float>(16 * 17));
+  const std::size_t bytes = cuda::gemv_workspace_bytes(device->view(), 16, Activations::int16);
+  EXPECT_EQ(cuda::gemm_workspace_bytes(device->view(), 16, Activations::int16), bytes);
+  const DeviceArray<uint4> workspace(std::vector<uint4>(bytes / 16 + 1));
+  ASSERT_TRUE(cuda::gemv(device->view(), MatrixView<const half>{device_x.data(), 16, 300, 305},
+                         dense_view(y.data(), 16, 17), Activations::int16,
+                         {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr));
+  EXPECT_EQ(test::first_difference(multiply(device->view(), x, 16), y.values()), -1);
+}
+
+TEST_F(CudaGemmLimits, RefusesWhatDoesNotFit) {
+  std::mt19937 random(87);
+  const auto tensor = random_tensor(random, Codec::p4, 4, 300);
+  ASSERT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), Layout::fast);
+  ASSERT_TRUE(device);
+  constexpr std::size_t kBatch = 17;
+  const DeviceArray<float> x(std::vector<float>(kBatch * 304));
+  const DeviceArray<float> y(std::vector<float>(kBatch * 8));
+  const std::size_t bytes = cuda::gemm_workspace_bytes(device->view(), kBatch, Activations::int8);
+  const DeviceArray<uint4> memory(std::vector<uint4>(bytes / 16 + 1));
+  auto* workspace = reinterpret_cast<std::uint8_t*>(memory.data());
+  const auto code = [&](const cuda::DeviceTensorView& view, MatrixView<const float> in,
+                        MatrixView<float> out, std::span<std::uint8_t> space) {
+    return cuda::gemm(view, in, out, Activations::int8, space, nullptr).code();
+  };
+  const MatrixView<const float> in{x.data(), kBatch, 300, 304};
+  const MatrixView<float> out{y.data(), kBatch, 4, 8};
+  const std::span<std::uint8_t> space(workspace, bytes);
+  EXPECT_EQ(code(device->view(), in, out, space), StatusCode::ok);
+  EXPECT_EQ(code(device->view(), {x.data(), kBatch, 299, 304}, out, space),
+            StatusCode::shape_mismatch);
+  EXPECT_EQ(code(device->view(), in, {y.data(), kBatch, 5, 8}, space), StatusCode::shape_mismatch);
+  EXPECT_EQ(code(device->view(), in, out, space.first(bytes - 1)), StatusCode::invalid_argument);
+  EXPECT_EQ(code(device->view(), in, out, {workspace + 8, bytes}), StatusCode::invalid_argument);
+  EXPECT_EQ(code(device->view(), {x.data(), kBatch, 300, 299}, out, space),
+            StatusCode::invalid_argument);
+  auto* odd = reinterpret_cast<float*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
+  EXPECT_EQ(code(device->view(), in, {odd, kBatch, 4, 8}, space), StatusCode::invalid_argument);
+  cuda::DeviceTensorView elsewhere = device->view();
+  elsewhere.device += 1;
+  EXPECT_EQ(code(elsewhere, in, out, space), StatusCode::invalid_argument);
+  cuda::DeviceTensorView empty = device->view();
+  empty.cols = 0;
+  EXPECT_EQ(code(empty, {x.data(), kBatch, 0, 0}, out, space), StatusCode::ok);
+  EXPECT_EQ(y.values()[0], 0.0f);
+}
+
+}  // namespace
+}  // namespace ecco
