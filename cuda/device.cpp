@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ecco/cuda/tiles.hpp"
+#include "ecco/cuda/tiles_h4.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 #include "tables.hpp"
@@ -107,6 +108,9 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
   if (!job) return job.error();
   if (job->block_count == 0) return {};
   if (tensor.layout != Layout::raw) {
+    if (!is_planar(tensor.codec)) {
+      return {StatusCode::unsupported, "nibble tiles of h4 are not decoded"};
+    }
     return check("decode", decode_tiles(tensor, *job, out.data, stream));
   }
   if (is_planar(tensor.codec)) {
@@ -161,7 +165,7 @@ namespace {
 constexpr double kFastFrom = 18.0;
 
 Result<Layout> automatic_layout(Codec codec, int device) {
-  if (codec != Codec::p4) return is_planar(codec) ? Layout::fast : Layout::raw;
+  if (codec != Codec::p4) return Layout::fast;
   int memory_khz = 0;
   int bus_bits = 0;
   int clock_khz = 0;
@@ -187,10 +191,15 @@ struct Image {
 Result<Image> image_of(const TensorView& tensor, Layout layout) {
   detail::HostTables tables = detail::host_tables(tensor.table());
   if (layout == Layout::raw) return Image{{}, std::move(tables)};
-  if (!is_planar(tensor.codec()) || (layout == Layout::dense && tensor.codec() != Codec::p4)) {
+  if (layout == Layout::dense && tensor.codec() != Codec::p4) {
     return fail(StatusCode::unsupported,
-                (layout == Layout::dense ? "dense tiles of " : "tiles of ") +
-                    std::string(codec_name(tensor.codec())));
+                "dense tiles of " + std::string(codec_name(tensor.codec())));
+  }
+  if (tensor.codec() == Codec::h4) {
+    auto nibbles = pack_nibble_tiles(tensor);
+    if (!nibbles) return fail(nibbles.error());
+    detail::append_sparse(*nibbles, tables);
+    return Image{std::move(nibbles->tiles), std::move(tables)};
   }
   auto tiles = pack_tiles(tensor, layout == Layout::dense);
   if (!tiles) return fail(tiles.error());
@@ -206,7 +215,8 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
   if (block_count > kMostBlocks || tensor.cols() > kMostBlocks || tensor.rows() > kMostBlocks) {
     return fail(StatusCode::unsupported, "a tensor of 2^31 rows, columns or blocks, or more");
   }
-  if (layout == Layout::automatic) {
+  const bool automatic = layout == Layout::automatic;
+  if (automatic) {
     const auto chosen = automatic_layout(tensor.codec(), *device);
     if (!chosen) return fail(chosen.error());
     layout = *chosen;
@@ -215,6 +225,10 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
   if (!image && layout == Layout::dense && tensor.codec() == Codec::p4 &&
       image.error().code() == StatusCode::unsupported) {
     layout = Layout::fast;  // the codes of some half do not fit
+    image = image_of(tensor, layout);
+  }
+  if (!image && automatic && image.error().code() == StatusCode::unsupported) {
+    layout = Layout::raw;  // patterns that do not fit nibble tiles
     image = image_of(tensor, layout);
   }
   if (!image) return fail(image.error());
@@ -233,6 +247,7 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
   if (status) status = copy(table->data(), tables.words.data(), 4 * tables.words.size());
   if (status) status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
   if (!status) return fail(status);
+  const auto* words = reinterpret_cast<const std::uint32_t*>(table->data());
   DeviceTensor out;
   out.view_ = {tensor.codec(),
                layout,
@@ -242,8 +257,9 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
                *device,
                blocks->data(),
                table->data(),
-               reinterpret_cast<const std::uint32_t*>(table->data()) + tables.gated_at,
-               reinterpret_cast<const std::uint32_t*>(table->data()) + tables.codes_at,
+               words + tables.gated_at,
+               words + tables.codes_at,
+               tables.row_begins_at != 0 ? words + tables.row_begins_at : nullptr,
                tensor.table().patterns(),
                tables.codebooks};
   out.blocks_ = std::move(*blocks);

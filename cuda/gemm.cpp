@@ -69,10 +69,31 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, MatrixView<con
   }
 }
 
+/// H4: as many vectors at a time as a gemv takes.
+template <typename T>
+Status multiply_by_gemv(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
+                        Activations activations, std::span<std::uint8_t> workspace,
+                        Stream stream) {
+  if (Status status = detail::check_product(tensor, detail::Numbers<T>{x}, y); !status) {
+    return status;
+  }
+  Status status;
+  for (std::size_t first = 0; first < x.rows && status; first += kMaxBatch) {
+    const std::size_t batch = std::min(kMaxBatch, x.rows - first);
+    const MatrixView<const T> part{x.row(first), batch, x.cols, x.row_stride};
+    status = gemv(tensor, part, {y.row(first), batch, y.cols, y.row_stride}, activations,
+                  workspace, stream);
+  }
+  return status;
+}
+
 template <typename T>
 Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
                 Activations activations, std::span<std::uint8_t> workspace, Stream stream) {
   if (x.rows < kGemmFrom) return gemv(tensor, x, y, activations, workspace, stream);
+  if (tensor.codec == Codec::h4) {
+    return multiply_by_gemv(tensor, x, y, activations, workspace, stream);
+  }
   const detail::Numbers<T> input{x};
   if (Status status = detail::check_product(tensor, input, y); !status) return status;
   if (tensor.rows == 0) return {};
@@ -93,7 +114,9 @@ Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixVie
 
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept {
-  if (batch < kGemmFrom) return gemv_workspace_bytes(tensor, batch, activations);
+  if (batch < kGemmFrom || tensor.codec == Codec::h4) {
+    return gemv_workspace_bytes(tensor, std::min(batch, kMaxBatch), activations);
+  }
   return tensor.rows == 0 ? 0 : make_pass(tensor, batch).bytes();
 }
 

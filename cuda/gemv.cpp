@@ -8,6 +8,7 @@
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tile_row.hpp"
 #include "errors.hpp"
+#include "gemv_job.hpp"
 #include "launch.hpp"
 #include "products.hpp"
 
@@ -84,17 +85,10 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   Status status =
       check("quantize", x.quantize(quantize, first, pass.batch, pass.digits == 2, stream));
   if (!status) return status;
-  detail::GemvJob job{};
-  job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
-  job.gated = detail::product_table(tensor);
-  job.codes = tensor.codes;
+  detail::GemvJob job = detail::gemv_job(tensor);
   job.x = reinterpret_cast<const uint4*>(fragments);
   job.factors = factors;
   job.sums = pass.direct() ? y : sums;
-  job.tensor_scale = tensor.tensor_scale;
-  job.rows = rows;
-  job.row_tiles = pass.row_tiles;
-  job.column_tiles = pass.column_tiles;
   job.slice = pass.plan.slice;
   job.columns = pass.columns();
   job.sum_stride = pass.direct() ? y_stride : std::size_t{pass.row_tiles} * kTileRows;

@@ -5,7 +5,7 @@
 // side.
 #pragma once
 
-#include "ecco/cuda/gemv.cuh"
+#include "ecco/cuda/gemv_h4.cuh"
 #include "ecco/cuda/tile_row.hpp"
 #include "launch.cuh"
 
@@ -19,16 +19,46 @@ template <typename Lane, typename Job>
 __device__ void load_tables(GemvTables<Lane>& tables, const Job& job) {
   Lane::load_values(tables.values, job.gated);
   for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
-    tables.factors[i] =
-        i == 0 ? 0.0f : job.tensor_scale * Lane::scale_of(static_cast<std::uint8_t>(i));
+    tables.factors[i] = Lane::factor(static_cast<std::uint8_t>(i), job.tensor_scale);
   }
   if constexpr (Lane::kCodes > 0) Lane::load_codes(tables.codes, job.codes);
   __syncthreads();
 }
 
-/// The sums of all warps, in their order, to the output or, with slices, to the workspace.
+/// Products of the values apart of a row tile's rows, [row][column]: each slice takes an equal
+/// part of a row's values. Whole warps call it.
 template <int NB, int NT>
+__device__ __forceinline__ void multiply_apart(const GemvJob& job, unsigned row_tile, int warp,
+                                               const float* factors,
+                                               float (&out)[kTileRows][NT][8]) {
+  const SparseRows rows{job.row_begins, reinterpret_cast<const SparseValue*>(job.sparse),
+                        reinterpret_cast<const std::int8_t*>(job.gated + kNullAt),
+                        reinterpret_cast<const std::uint32_t*>(job.tiles), job.column_tiles};
+  for (unsigned r = static_cast<unsigned>(warp); r < kTileRows; r += kWarps) {
+    const unsigned row = row_tile * kTileRows + r;
+    if (row >= job.rows) return;
+    const std::uint32_t begin = rows.begins[row];
+    const std::uint64_t count = rows.begins[row + 1] - begin;
+    float sums[NT][NB];
+    multiply_sparse<NB, NT>(
+        rows, row, begin + static_cast<std::uint32_t>(count * blockIdx.y / gridDim.y),
+        begin + static_cast<std::uint32_t>(count * (blockIdx.y + 1) / gridDim.y),
+        {reinterpret_cast<const std::int8_t*>(job.x), job.factors}, factors, sums);
+    if (lane_index() == 0) {
+#pragma unroll
+      for (int n = 0; n < NT; ++n) {
+#pragma unroll
+        for (int c = 0; c < NB; ++c) out[r][n][c] = sums[n][c];
+      }
+    }
+  }
+}
+
+/// The sums of all warps, in their order, and then those of values apart, to the output or, with
+/// slices, to the workspace.
+template <bool kSparse, int NT>
 __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpLanes],
+                                       const float (&apart)[kSparse ? kTileRows : 1][NT][8],
                                        const GemvJob& job, unsigned row_tile) {
   for (unsigned i = threadIdx.x; i < NT * 128; i += kThreads) {
     const unsigned n = i / 128;
@@ -40,6 +70,7 @@ __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpL
     const unsigned row = row_tile * kTileRows + lane / 4 + part / 2 * 8;
     const unsigned column = n * 8 + lane % 4 * 2 + part % 2;
     if (row < job.rows && column < job.columns) {
+      if constexpr (kSparse) sum = __fadd_rn(sum, apart[row % kTileRows][n][column % 8]);
       job.sums[(static_cast<std::size_t>(blockIdx.y) * job.columns + column) * job.sum_stride +
                row] = sum;
     }
@@ -50,6 +81,7 @@ template <typename Lane, int NB, int NT>
 __global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
   __shared__ alignas(16) GemvTables<Lane> tables;
   __shared__ float sums[kWarps][NT][4][kWarpLanes];
+  __shared__ float apart[Lane::kSparse ? kTileRows : 1][NT][8];
   load_tables<Lane>(tables, job);
   const int lane = pinned(lane_index());
   const int warp = warp_index();
@@ -87,8 +119,11 @@ __global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) sums[warp][n][i][lane] = acc[n][i];
     }
+    if constexpr (Lane::kSparse) {
+      multiply_apart<NB, NT>(job, row_tile, warp, tables.factors, apart);
+    }
     __syncthreads();
-    reduce<NB, NT>(sums, job, row_tile);
+    reduce<Lane::kSparse, NT>(sums, apart, job, row_tile);
     __syncthreads();
   }
 }

@@ -167,14 +167,20 @@ constexpr GemvPlan gemv_plan(unsigned row_tiles, unsigned column_tiles, unsigned
   return {slice, (column_tiles + slice - 1) / slice};
 }
 
+/// Word of h4's gated tables from which the null values of all patterns lie, a byte each.
+inline constexpr std::size_t kNullAt = 4 * kMaxPatterns;
+
 /// A product on tiles, [row tile][column tile], rows past the end are zeros; or on raw blocks.
 struct GemvJob {
   const uint4* tiles;
-  const std::uint32_t* gated;  ///< gated tables of all patterns, gated_word_at; raw: patterns
+  /// Gated tables of all patterns, gated_word_at; h4: and those at kNullAt; raw: patterns.
+  const std::uint32_t* gated;
   const std::uint32_t* codes;  ///< dense tiles: ClassCode::device_entry of 4096
   const uint4* x;              ///< fragments of quantize
   const float* factors;
-  float* sums;  ///< [slice][column][sum_stride]
+  const std::uint32_t* row_begins;  ///< h4: of the values apart, NibbleTiles
+  const uint2* sparse;              ///< h4: these values
+  float* sums;                      ///< [slice][column][sum_stride]
   float tensor_scale;
   unsigned rows;
   unsigned row_tiles;
@@ -186,7 +192,7 @@ struct GemvJob {
 cudaError_t gemv_tiles(Codec codec, bool dense, const GemvJob& job, unsigned slices,
                        cudaStream_t stream);
 
-/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense ones of P4.
+/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense ones of P4, nibbles of H4.
 template <int R>
 cudaError_t gemv_fast(const GemvJob& job, unsigned slices, cudaStream_t stream);
 template <>
@@ -198,6 +204,7 @@ cudaError_t gemv_fast<2>(const GemvJob& job, unsigned slices, cudaStream_t strea
 template <>
 cudaError_t gemv_fast<3>(const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_dense(const GemvJob& job, unsigned slices, cudaStream_t stream);
+cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
 /// The same on raw blocks of a planar codec.
 cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream);

@@ -57,8 +57,9 @@ struct A8Blocks {
 /// Shapes, addresses and the device of y = tensor * x; `x` = Numbers or A8Blocks.
 template <typename Input>
 Status check_product(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
-  if (!is_planar(tensor.codec)) {
-    return {StatusCode::unsupported, "products of " + std::string(codec_name(tensor.codec))};
+  if (!is_planar(tensor.codec) && tensor.layout != Layout::fast) {
+    return {StatusCode::unsupported,
+            "products of raw blocks of " + std::string(codec_name(tensor.codec))};
   }
   if (x.cols() != tensor.cols || y.cols != tensor.rows || x.rows() != y.rows) {
     return {StatusCode::shape_mismatch,

@@ -10,8 +10,10 @@
 
 #include "ecco/cuda/tiles_dense.hpp"
 #include "ecco/cuda/tiles_gated.hpp"
+#include "ecco/cuda/tiles_h4.hpp"
 #include "ecco/huffman.hpp"
 #include "ecco/pattern_table.hpp"
+#include "launch.hpp"
 
 namespace ecco::cuda::detail {
 
@@ -20,6 +22,7 @@ struct HostTables {
   std::vector<std::uint32_t> words;
   std::size_t gated_at = 0;
   std::size_t codes_at = 0;
+  std::size_t row_begins_at = 0;
   int codebooks = 0;
 };
 
@@ -67,19 +70,32 @@ inline HostTables h4_tables(const PatternTableView& table) {
   return out;
 }
 
-/// Appends the gated tables of all patterns, as gated_word_at orders them, patterns past the table
-/// as zeros.
-inline void append_gated(const PatternTableView& table, HostTables& out) {
-  const int values = centroids_per_pattern(table.codec);
+/// Appends room for gated tables of all patterns of so many values, and sets them by
+/// value_of(pattern), a pointer to the values. Patterns past `patterns` are zeros.
+template <typename ValuesOf>
+void append_gated(int values, int patterns, ValuesOf&& values_of, HostTables& out) {
   const auto row_words = static_cast<std::size_t>(gated_words(values));
   out.gated_at = (out.words.size() + 3) / 4 * 4;  // read as uint4
   out.words.resize(out.gated_at + row_words * kMaxPatterns);
-  for (int p = 0; p < table.patterns(); ++p) {
-    const GatedPattern gated = gate_pattern(table.pattern(p), values);
+  for (int p = 0; p < patterns; ++p) {
+    const GatedPattern gated = gate_pattern(values_of(p), values);
     for (std::size_t i = 0; i < 4 * row_words; ++i) {
       const std::size_t word = gated_word_at(i / 4, static_cast<std::size_t>(p), row_words);
       set_byte(out.words.data() + out.gated_at + word, i % 4, gated.tables[i / 8][i % 8]);
     }
+  }
+}
+
+/// Appends the gated tables of nibble tiles and their null values. Patterns that do not fit have
+/// no tiles and stay wrong.
+inline void append_nibbles(const h4::TableView& table, HostTables& out) {
+  std::vector<NibbleValues> patterns;
+  for (int p = 0; p < table.patterns; ++p) patterns.push_back(nibble_values(table.pattern(p)));
+  const auto values_of = [&](int p) { return patterns[static_cast<std::size_t>(p)].values; };
+  append_gated(huffman::kSymbols, table.patterns, values_of, out);
+  out.words.resize(out.gated_at + kNullAt + kMaxPatterns / 4);
+  for (std::size_t p = 0; p < patterns.size(); ++p) {
+    set_byte(out.words.data() + out.gated_at + kNullAt, p, patterns[p].values[patterns[p].null]);
   }
 }
 
@@ -91,10 +107,27 @@ inline void append_class_code(HostTables& out) {
   }
 }
 
+/// Appends what DeviceTensorView::row_begins points to.
+inline void append_sparse(const NibbleTiles& tiles, HostTables& out) {
+  out.row_begins_at = (out.words.size() + 1) / 2 * 2;
+  out.words.resize(out.row_begins_at);
+  out.words.insert(out.words.end(), tiles.row_begins.begin(), tiles.row_begins.end());
+  out.words.resize((out.words.size() + 1) / 2 * 2);
+  for (const SparseValue& sparse : tiles.sparse) {
+    out.words.push_back(sparse.column);
+    out.words.push_back(float_bits(sparse.value));
+  }
+}
+
 inline HostTables host_tables(const PatternTableView& table) {
-  if (!is_planar(table.codec)) return h4_tables(table);
+  if (!is_planar(table.codec)) {
+    HostTables out = h4_tables(table);
+    append_nibbles(table.h4(), out);
+    return out;
+  }
   HostTables out = planar_tables(table);
-  append_gated(table, out);
+  const auto values_of = [&](int p) { return table.pattern(p); };
+  append_gated(centroids_per_pattern(table.codec), table.patterns(), values_of, out);
   if (table.codec == Codec::p4) append_class_code(out);
   return out;
 }

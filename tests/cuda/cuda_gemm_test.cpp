@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "cuda/gemv_emulation.hpp"
 #include "cuda/support.hpp"
 #include "ecco/gemv.hpp"
 
@@ -269,6 +270,22 @@ TEST_F(CudaGemmLimits, LeavesFewVectorsToGemv) {
                          dense_view(y.data(), 16, 17), Activations::int16,
                          {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr));
   EXPECT_EQ(test::first_difference(multiply(device->view(), x, 16), y.values()), -1);
+}
+
+TEST_F(CudaGemmLimits, LeavesH4ToGemvSixteenVectorsAtATime) {
+  std::mt19937 random(88);
+  const auto tensor = test::random_tensor(random, Codec::h4, 17, 300);
+  ASSERT_TRUE(tensor);
+  const auto device = cuda::upload(tensor->view(), Layout::fast);
+  ASSERT_TRUE(device) << device.error().message();
+  const auto x = wide_values<half>(random, 33 * 305, 3);
+  const auto got = multiply(device->view(), x, 33);
+  for (std::size_t first = 0; first < 33; first += 16) {
+    const std::size_t count = std::min<std::size_t>(16, 33 - first);
+    const std::vector<half> part(x.begin() + static_cast<std::ptrdiff_t>(305 * first), x.end());
+    const auto want = multiply(device->view(), part, count);
+    for (std::size_t i = 0; i < count * 17; ++i) ASSERT_EQ(got[17 * first + i], want[i]);
+  }
 }
 
 TEST_F(CudaGemmLimits, RefusesWhatDoesNotFit) {

@@ -4,10 +4,9 @@
 #include <cmath>
 #include <string>
 
-#include "cuda/support.hpp"
+#include "cuda/gemv_emulation.hpp"
 #include "ecco/a8.hpp"
-#include "ecco/gemv.hpp"
-#include "launch.hpp"
+#include "gemv_job.hpp"
 
 namespace ecco {
 namespace {
@@ -16,152 +15,17 @@ using cuda::Activations;
 using cuda::Layout;
 using test::CudaTest;
 using test::DeviceArray;
+using test::Digit;
+using test::digits_of;
+using test::dot_row;
+using test::expect_emulation;
 using test::first_difference;
+using test::make_x;
+using test::multiply;
+using test::multiply_view;
 using test::random_tables;
+using test::random_tensor;
 using test::valid_blocks;
-
-constexpr int kWarps = 8;
-
-/// One int8 digit of the activations of a vector: value = factor * digit, per 128.
-struct Digit {
-  std::vector<std::int8_t> values;
-  std::vector<float> factors;
-};
-
-/// The digits of a vector, by docs/cuda.md.
-std::vector<Digit> digits_of(const std::vector<float>& x, Activations activations) {
-  const std::size_t groups = blocks_per_row(x.size());
-  if (activations == Activations::int8) {  // the activations of the CPU's product
-    const auto quantized = Int8Activations::quantize(x);
-    return {{{quantized->values().begin(), quantized->values().end()},
-             {quantized->factors().begin(), quantized->factors().end()}}};
-  }
-  Digit high{std::vector<std::int8_t>(groups * 128), std::vector<float>(groups)};
-  Digit low = high;
-  for (std::size_t g = 0; g < groups; ++g) {
-    const std::size_t end = std::min(x.size(), 128 * g + 128);
-    float largest = 0.0f;
-    for (std::size_t k = 128 * g; k < end; ++k) largest = std::max(largest, std::fabs(x[k]));
-    if (largest < 0x1p-100f) continue;
-    low.factors[g] = largest / 32639.0f;
-    high.factors[g] = 256.0f * low.factors[g];
-    for (std::size_t k = 128 * g; k < end; ++k) {
-      const int q = static_cast<int>(std::nearbyint(x[k] * (32639.0f / largest)));
-      const int rest = (q % 256 + 256 + 128) % 256 - 128;  // q = 256 high + rest
-      low.values[k] = static_cast<std::int8_t>(rest);
-      high.values[k] = static_cast<std::int8_t>((q - rest) / 256);
-    }
-  }
-  return {high, low};
-}
-
-/// Row `row` times a digit: warps take every eighth block of a slice of K; sums of warps, then of
-/// slices, in order.
-float dot_row(const TensorView& tensor, std::size_t row, const Digit& x,
-              const cuda::detail::GemvPlan& plan) {
-  const std::size_t blocks = tensor.blocks_per_row();
-  float total = 0.0f;
-  for (std::size_t first = 0; first < blocks; first += plan.slice) {
-    float slice = 0.0f;
-    for (std::size_t warp = 0; warp < kWarps; ++warp) {
-      float sum = 0.0f;
-      for (std::size_t b = first + warp; b < std::min<std::size_t>(first + plan.slice, blocks);
-           b += kWarps) {
-        Int8Block weights;
-        decode_block(tensor, tensor.row(row) + block_bytes(tensor.codec()) * b, weights);
-        int dot = 0;
-        for (std::size_t e = 0; e < 128; ++e) dot += weights.values[e] * x.values[128 * b + e];
-        const float factor = weights.factor * x.factors[b];
-        sum = std::fma(factor, static_cast<float>(dot), sum);
-      }
-      slice += sum;
-    }
-    total += slice;
-  }
-  return total;
-}
-
-/// The device's results for one batch, [vector][row], with a gap behind each vector's rows. `x` =
-/// a view of device memory.
-template <typename View>
-std::vector<float> multiply_view(const cuda::DeviceTensorView& tensor, const View& x,
-                                 std::size_t batch, Activations activations) {
-  const std::size_t y_stride = tensor.rows + 3;
-  const DeviceArray<float> y(std::vector<float>(batch * y_stride, -7.0f));
-  const DeviceArray<uint4> workspace(
-      std::vector<uint4>(cuda::gemv_workspace_bytes(tensor, batch, activations) / 16 + 1));
-  const Status status =
-      cuda::gemv(tensor, x, MatrixView<float>{y.data(), batch, tensor.rows, y_stride}, activations,
-                 {reinterpret_cast<std::uint8_t*>(workspace.data()),
-                  cuda::gemv_workspace_bytes(tensor, batch, activations)},
-                 nullptr);
-  EXPECT_TRUE(status) << status.message();
-  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-  std::vector<float> out = y.values();
-  for (std::size_t i = 0; i < batch; ++i) {
-    for (std::size_t r = tensor.rows; r < y_stride; ++r) {
-      EXPECT_EQ(out[i * y_stride + r], -7.0f) << "written past the rows";
-    }
-  }
-  return out;
-}
-
-template <typename T>
-std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vector<T>& x,
-                            std::size_t x_stride, std::size_t batch, Activations activations) {
-  const DeviceArray<T> device_x(x);
-  const MatrixView<const T> view{device_x.data(), batch, tensor.cols, x_stride};
-  return multiply_view(tensor, view, batch, activations);
-}
-
-/// Vectors with a large value here and there, a group of zeros, and a tiny one.
-template <typename T>
-std::vector<T> make_x(std::mt19937& random, std::size_t batch, std::size_t stride) {
-  std::normal_distribution<float> normal;
-  std::vector<T> x(batch * stride);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    float value = normal(random) * (random() % 97 == 0 ? 30.0f : 1.0f);
-    if (i / 128 % 5 == 3) value = 0.0f;
-    if (i / 128 % 7 == 4) value *= 0x1p-14f;
-    x[i] = from_float<T>(value);
-  }
-  return x;
-}
-
-template <typename T>
-void expect_emulation(const TensorView& tensor, Layout layout, std::size_t batch,
-                      Activations activations, std::mt19937& random) {
-  SCOPED_TRACE(std::to_string(tensor.rows()) + " x " + std::to_string(tensor.cols()) + ", batch " +
-               std::to_string(batch) + ", layout " + std::to_string(static_cast<int>(layout)));
-  const auto device = cuda::upload(tensor, layout);
-  ASSERT_TRUE(device) << device.error().message();
-  ASSERT_EQ(device->view().layout, layout);
-  const std::size_t stride = tensor.cols() + 5;
-  const std::vector<T> x = make_x<T>(random, batch, stride);
-  const std::vector<float> got = multiply<T>(device->view(), x, stride, batch, activations);
-  int multiprocessors = 0;
-  ASSERT_EQ(cuda::detail::multiprocessors(multiprocessors), cudaSuccess);
-  const auto plan = cuda::detail::gemv_plan(static_cast<unsigned>((tensor.rows() + 15) / 16),
-                                            static_cast<unsigned>(tensor.blocks_per_row()),
-                                            static_cast<unsigned>(multiprocessors));
-  for (std::size_t i = 0; i < batch; ++i) {
-    std::vector<float> values;
-    for (std::size_t k = 0; k < tensor.cols(); ++k) values.push_back(to_float(x[i * stride + k]));
-    const std::vector<Digit> digits = digits_of(values, activations);
-    for (std::size_t r = 0; r < tensor.rows(); ++r) {
-      float want = dot_row(tensor, r, digits[0], plan);
-      if (digits.size() == 2) want += dot_row(tensor, r, digits[1], plan);
-      ASSERT_EQ(float_bits(got[i * (tensor.rows() + 3) + r]), float_bits(want))
-          << "vector " << i << ", row " << r;
-    }
-  }
-}
-
-Result<CompressedTensor> random_tensor(std::mt19937& random, Codec codec, std::size_t rows,
-                                       std::size_t cols) {
-  return CompressedTensor::create(rows, cols, 0.73f, random_tables(random, codec, 256),
-                                  valid_blocks(random, codec, rows * blocks_per_row(cols), 256));
-}
 
 struct Shape {
   std::size_t rows;
@@ -197,22 +61,32 @@ TEST_P(CudaGemv, EqualsItsEmulationForEveryBatch) {
   }
 }
 
-// The largest centroids of either sign in one column of the gated table, and the largest digits:
-// the integer sum of a block is as large as it gets.
-TEST_P(CudaGemv, IsExactAtTheLimits) {
-  std::mt19937 random(23);
-  const Codec codec = GetParam().codec;
+/// The largest centroids of either sign, of one sign and of both in a column of the gated tables.
+PatternTable limit_table(std::mt19937& random, Codec codec) {
+  PatternTable table = random_tables(random, codec, 16);
   const int width = centroids_per_pattern(codec);
-  PatternTable table;
-  table.codec = codec;
-  for (int p = 0; p < 8; ++p) {
+  for (int p = 0; p < 12; ++p) {
+    std::int8_t* row = table.centroids.data() + p * width;
     for (int c = 0; c < width; ++c) {
       const int sign = p == 0 ? 1 : p == 1 ? -1 : (c / (width / 5) + p) % 2 == 0 ? 1 : -1;
-      table.centroids.push_back(static_cast<std::int8_t>(p < 6 ? 123 * sign : c % 5 - 2));
+      if (codec == Codec::h4) {  // ascending; -127 stands for 127, in an even number of places
+        row[c] = static_cast<std::int8_t>(p % 8 == 0        ? 127
+                                          : c < 2 * (p % 8) ? -127
+                                          : c % 2 == 0      ? 1
+                                                            : 127);
+        if (c > 0) row[c] = std::max(row[c], row[c - 1]);
+      } else {
+        row[c] = static_cast<std::int8_t>(p < 6 ? 123 * sign : c % 5 - 2);
+      }
     }
   }
-  const auto tensor =
-      CompressedTensor::create(16, 256, 1.0f, table, valid_blocks(random, codec, 32, 8));
+  return table;
+}
+
+// With the largest digits, too: the integer sum of a block is as large as it gets.
+TEST_P(CudaGemv, IsExactAtTheLimits) {
+  std::mt19937 random(23);
+  const auto tensor = random_tensor(random, limit_table(random, GetParam().codec), 16, 256);
   ASSERT_TRUE(tensor);
   const auto device = cuda::upload(tensor->view(), GetParam().layout);
   ASSERT_TRUE(device);
@@ -299,19 +173,11 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
   const cuda::detail::QuantizeJob quantize{128 * kTiles,     128 * kTiles,  kTiles, 1, 2,
                                            fragments.data(), factors.data()};
   ASSERT_EQ(cuda::detail::quantize(quantize, device_x.data(), 1, false, nullptr), cudaSuccess);
-  cuda::detail::GemvJob job{};
-  job.tiles = reinterpret_cast<const uint4*>(device->view().blocks);
   const bool raw = GetParam().layout == Layout::raw;
-  job.gated =
-      raw ? reinterpret_cast<const std::uint32_t*>(device->view().patterns) : device->view().gated;
-  job.codes = device->view().codes;
+  cuda::detail::GemvJob job = cuda::detail::gemv_job(device->view());
   job.x = reinterpret_cast<const uint4*>(fragments.data());
   job.factors = factors.data();
   job.sums = y.data();
-  job.tensor_scale = tensor->view().tensor_scale();
-  job.rows = 16;
-  job.row_tiles = 1;
-  job.column_tiles = kTiles;
   job.slice = kTiles;
   job.columns = 1;
   job.sum_stride = 16;
@@ -330,9 +196,9 @@ INSTANTIATE_TEST_SUITE_P(
     Kinds, CudaGemv,
     ::testing::Values(Kind{Codec::p4, Layout::dense}, Kind{Codec::p2, Layout::fast},
                       Kind{Codec::p3, Layout::fast}, Kind{Codec::p4, Layout::fast},
-                      Kind{Codec::p5, Layout::fast}, Kind{Codec::p2, Layout::raw},
-                      Kind{Codec::p3, Layout::raw}, Kind{Codec::p4, Layout::raw},
-                      Kind{Codec::p5, Layout::raw}),
+                      Kind{Codec::p5, Layout::fast}, Kind{Codec::h4, Layout::fast},
+                      Kind{Codec::p2, Layout::raw}, Kind{Codec::p3, Layout::raw},
+                      Kind{Codec::p4, Layout::raw}, Kind{Codec::p5, Layout::raw}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaRawGemv = CudaTest;
@@ -435,9 +301,26 @@ TEST_F(CudaGemvErrors, UploadRefusesInvalidBlocksAndCodecsWithoutTiles) {
   EXPECT_EQ(other.error().code(), StatusCode::unsupported);
 }
 
+// One centroid -127 and all others above 0: 127 would share a column with a negative value.
+TEST_F(CudaGemvErrors, NibbleTilesRefuseAPatternThatDoesNotFit) {
+  std::mt19937 random(33);
+  PatternTable table = random_tables(random, Codec::h4, 16);
+  for (int k = 0; k < 15; ++k) table.centroids[15 * 7 + k] = static_cast<std::int8_t>(8 * k + 1);
+  table.centroids[15 * 7] = -127;
+  const auto tensor = random_tensor(random, table, 3, 200);
+  ASSERT_TRUE(tensor) << tensor.error().message();
+  const auto fast = cuda::upload(tensor->view(), Layout::fast);
+  ASSERT_FALSE(fast);
+  EXPECT_EQ(fast.error().code(), StatusCode::unsupported);
+  EXPECT_EQ(fast.error().message(), "pattern 7 does not fit nibble tiles");
+  const auto automatic = cuda::upload(tensor->view(), Layout::automatic);
+  ASSERT_TRUE(automatic);
+  EXPECT_EQ(automatic->view().layout, Layout::raw);
+}
+
 TEST_F(CudaGemvErrors, AutomaticLayoutIsOneOfTiles) {
   std::mt19937 random(27);
-  for (const Codec codec : kPlanarCodecs) {
+  for (const Codec codec : kStoredCodecs) {
     const auto tensor = random_tensor(random, codec, 4, 300);
     ASSERT_TRUE(tensor);
     const auto device = cuda::upload(tensor->view(), Layout::automatic);

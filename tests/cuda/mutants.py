@@ -32,6 +32,8 @@ FAST_P2 = (INC + "gemv_fast.cuh", "cuda/gemv_p2.cu", "gemv")
 FAST_P3 = (INC + "gemv_fast.cuh", "cuda/gemv_p3.cu", "gemv")
 FAST_P4 = (INC + "gemv_fast.cuh", "cuda/gemv_p4.cu", "gemv")
 FAST_P5 = (INC + "gemv_fast.cuh", "cuda/gemv_p5.cu", "gemv")
+NIBBLE = (INC + "gemv_h4.cuh", "cuda/gemv_h4.cu", "gemv")
+TILES_H4 = ("cuda/gemv_tiles.cuh", "cuda/gemv_h4.cu", "gemv")
 DENSE = (INC + "gemv_dense.cuh", "cuda/gemv_dense.cu", "gemv")
 GEMV = (INC + "gemv.cuh", "cuda/gemv_p4.cu", "gemv")
 GEMV_P5 = (INC + "gemv.cuh", "cuda/gemv_p5.cu", "gemv")
@@ -108,14 +110,24 @@ MUTANTS = [
     ("mask", *FAST_P5, "lop3<0xD2>", "lop3<0xF2>"),
     ("shift", *FAST_P5, "gates[half][1] << q;", "gates[half][1];"),
     ("lane", *FAST_P5, "gates[1][0] = bits.z", "gates[1][0] = bits.y"),
+    ("lane", *NIBBLE, "row % kTileRows / 8 * 16", "row % 8 * 16"),
+    ("shift", *NIBBLE, "e / 64 * (NB * 64)", "e / 64 * (NB * 32)"),
+    ("lane", *NIBBLE, "e / 32 % 2 * 8 + e / 16 % 2 * 4", "e / 16 % 2 * 8 + e / 32 % 2 * 4"),
+    ("tail tile", *NIBBLE, "i < last; i += kWarpLanes", "i <= last; i += kWarpLanes"),
+    ("rounding", *NIBBLE, "__fmul_rn(rest, x.factors[at * 8 + c]), digit", "__fmul_rz(rest, x.factors[at * 8 + c]), digit"),
+    ("lane", *NIBBLE, "int distance = 16;", "int distance = 8;"),
+    ("split-K", *TILES_H4, "count * blockIdx.y / gridDim.y)", "count * blockIdx.y / job.column_tiles)"),
+    ("tail tile", *TILES_H4, "if (row >= job.rows) return;", ""),
+    ("lane", *TILES_H4, "apart[row % kTileRows]", "apart[lane / 4]"),
+    ("stale accumulator", *TILES_H4, "sum = __fadd_rn(sum, apart", "sum = __fadd_rn(0.0f, apart"),
     ("lane", *DENSE, "__shfl_xor_sync(kFullMask, words.y, 1)",
      "__shfl_xor_sync(kFullMask, words.x, 1)"),
     ("lane", *DENSE, "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),
     ("shift", *DENSE, "if (q < 1) bits[2] >>= used;", ""),
     ("table column", *GEMV, "? table.words[2 * k + 1] : 0u",
      "? table.words[2 * k + 1] : table.words[2 * k]"),
-    ("table column", *GEMV_P5, "words[i] = values[i * kMaxPatterns",
-     "words[i] = values[8 * kMaxPatterns"),
+    ("table column", *GEMV_P5, "out.words[i] = tables.values[i * kMaxPatterns",
+     "out.words[i] = tables.values[8 * kMaxPatterns"),
     ("mask", *GEMV, "0x7A", "0x3A"),
     ("stale accumulator", *GEMV, "mma_s8(d[n], parts[k], b0, b1, d[n]);",
      "mma_s8(d[n], parts[k], b0, b1, kStart);"),
@@ -123,8 +135,8 @@ MUTANTS = [
      "__fmaf_rz(factor, product, acc[n][i])"),
     ("lane", *GEMV, "row_factor[i / 2]", "row_factor[i % 2]"),
     ("tail tile", *TILES, "row < job.rows && column", "column"),
-    ("sync", *TILES, "reduce<NB, NT>(sums, job, row_tile); __syncthreads();",
-     "reduce<NB, NT>(sums, job, row_tile);"),
+    ("sync", *TILES, "NT>(sums, apart, job, row_tile); __syncthreads();",
+     "NT>(sums, apart, job, row_tile);"),
     ("sync", *TILES, "} __syncthreads(); reduce", "} reduce"),
     ("split-K", *TILES, "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
      "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),

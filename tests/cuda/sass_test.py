@@ -24,6 +24,8 @@ LOOPS = [
     (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
     (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi[248]ELi1E", "IMMA", 128, 4.2, 2.9, 104),
     (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi8ELi2E", "IMMA", 128, 4.7, 2.9, 120),
+    (r"gemv_kernelINS0_10NibbleLaneELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
+    (r"gemv_kernelINS0_10NibbleLaneELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
     (r"gemv_kernelINS0_9DenseLaneELi[248]ELi1E", "IMMA", 128, 4.5, 2.85, 80),
     (r"gemv_kernelINS0_9DenseLaneELi8ELi2E", "IMMA", 128, 4.95, 2.85, 112),
     (r"gemv_kernelINS0_7RawLaneILi0EEELi[248]ELi1E", "IMMA", 128, 9.1, 6.2, 80),

@@ -51,9 +51,9 @@ class DeviceMemory {
 enum class Layout : std::uint8_t {
   raw,        ///< as in the file; products of planar codecs take several times the instructions
   dense,      ///< tiles of 4.25 bits per value, P4
-  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec
-  automatic,  ///< P2, P3, P5: fast; P4: dense or fast by the ratio of memory bandwidth to
-              ///< arithmetic; H4: raw
+  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec, and of H4, 0.125 bits
+              ///< and 64 for each outlier or clipped element more
+  automatic,  ///< fast; P4: dense or fast by the ratio of memory bandwidth to arithmetic
 };
 
 /// What kernels need of a tensor; all pointers are to device memory. docs/cuda.md describes the
@@ -69,6 +69,9 @@ struct DeviceTensorView {
   const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
   const std::uint32_t* gated = nullptr;    ///< planar: values for tiles, aligned to 16 bytes
   const std::uint32_t* codes = nullptr;    ///< h4, p4: table of codes
+  /// h4, fast: where the values apart of each row begin, rows + 1 words; behind these and up to
+  /// one of padding the values, (column, bits of the value), NibbleTiles of tiles_h4.hpp.
+  const std::uint32_t* row_begins = nullptr;
   int pattern_count = 0;
   int codebook_count = 0;  ///< h4
 };
@@ -98,7 +101,7 @@ class DeviceTensor {
 Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::raw,
                             Stream stream = nullptr) noexcept;
 
-/// Bytes of the blocks or tiles of a rows x cols tensor; 0 if the codec has no such layout, and
+/// Bytes of the blocks or tiles of a rows x cols tensor; 0 if repack makes none of the codec, and
 /// for Layout::automatic.
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept;
 
@@ -187,8 +190,8 @@ inline constexpr std::size_t kGemmFrom = kMaxBatch + 1;
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept;
 
-/// y = x W^T as gemv, for any batch: below kGemmFrom by gemv with these activations, else on
-/// tensor cores in half with binary32 sums. Weights enter exactly, as integers; half enters
+/// y = x W^T as gemv, for any batch: below kGemmFrom, and h4, by gemv with these activations, else
+/// on tensor cores in half with binary32 sums. Weights enter exactly, as integers; half enters
 /// exactly, bfloat16 and float rounded to half after a power of two per vector and group of 128
 /// brought the group's largest magnitude to 2^14..2^15, so that nothing overflows. Error of a sum,
 /// float's rounding apart: at most (274 + groups) 2^-24 of the sum of magnitudes. A group of x

@@ -14,6 +14,7 @@ struct DenseLane : TileLane<DenseLane> {
   static constexpr int kTableWords = gated_words(20);
   static constexpr int kParts = gated_tables(20);
   static constexpr int kCodes = 1 << ClassCode::kMaxLength;
+  static constexpr bool kSparse = false;
   static constexpr int kWords = sizeof(DenseTile) / 16;
   uint4 low, high;  ///< of rows g and g + 8: two words of codes, two of m
   uint2 headers;
@@ -26,8 +27,8 @@ struct DenseLane : TileLane<DenseLane> {
   __device__ __forceinline__ std::uint32_t header_of(int half) const {
     return half == 0 ? headers.x : headers.y;
   }
-  static __device__ __forceinline__ float scale_of(std::uint8_t code) {
-    return e5m3_to_float(code);
+  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
+    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
   }
 
   struct Decoder {

@@ -16,6 +16,7 @@ struct FastLane : TileLane<FastLane<R, kValues>> {
   static constexpr int kTableWords = gated_words(kValues);
   static constexpr int kParts = gated_tables(kValues);
   static constexpr int kCodes = 0;
+  static constexpr bool kSparse = false;
   static constexpr int kWords = sizeof(Tile) / 16;  ///< uint4 of a tile
 
   std::uint32_t nibbles[2][Tile::kRowWords];  ///< of rows g and g + 8
@@ -47,8 +48,8 @@ struct FastLane : TileLane<FastLane<R, kValues>> {
   __device__ __forceinline__ std::uint32_t header_of(int half) const {
     return half == 0 ? header : header >> 16;
   }
-  static __device__ __forceinline__ float scale_of(std::uint8_t code) {
-    return e5m3_to_float(code);
+  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
+    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
   }
 
   /// Selectors of the eight weights of a row for the q-th mma: in each nibble the column of the

@@ -67,9 +67,10 @@ struct RawLane {
     planar::load_deposit(reinterpret_cast<std::uint8_t(&)[256]>(codes));
   }
   __device__ __forceinline__ std::uint32_t header_of(int half) const { return rows[half].head.x; }
-  static __device__ __forceinline__ float scale_of(std::uint8_t code) {
-    return e5m3_to_float(code);
+  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
+    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
   }
+  static constexpr bool kSparse = false;
 
   struct Decoder {
     const RawLane& lane;

@@ -34,7 +34,8 @@ struct GatedPattern {
   std::int8_t tables[kMaxGatedTables][kTableColumns] = {};
 };
 
-/// Each value in -123..123, or, with two tables at most, in -128..126. Exactly N bytes of a column
+/// Each value in -123..123, or, with two tables at most, in -128..126, and 127 where the other of
+/// its column is not negative. Exactly N bytes of a column
 /// are stored negative, N the largest n such that n of its values are <= -n: the values below -N,
 /// then the first ones of -N. A byte is its value + N, less 1 where it is negative: read, it gives
 /// its value and N, less 1 for each negative byte.
