@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <limits>
 #include <new>
 #include <string>
 #include <utility>
@@ -80,14 +81,11 @@ Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float
     return {StatusCode::invalid_argument, "the codec has no tables of an encoder"};
   }
   if (is_planar(codec.codec)) {
-    const auto tables = detail::planar_encode_tables(codec.codec, codec.encoding,
-                                                     codec.pattern_count, tensor_scale);
-    return check("encode", detail::encode_planar(codec.codec, *job, tables, rows.data,
-                                                 detail::kInputType<T>, stream));
+    const rd::ScaleRange range = rd::scale_range(tensor_scale, std::numeric_limits<float>::max());
+    return check("encode", detail::encode_planar(*job, codec, range.lowest, range.highest,
+                                                 rows.data, detail::kInputType<T>, stream));
   }
-  const auto tables =
-      detail::h4_encode_tables(codec.encoding, codec.pattern_count, codec.codebook_count);
-  return check("encode", detail::encode_h4(*job, tables, rows.data, stream));
+  return check("encode", detail::encode_h4(*job, codec, rows.data, stream));
 }
 
 }  // namespace

@@ -35,31 +35,21 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 template <typename T>
-cudaError_t encode_h4(const EncodeJob& job, const H4EncodeTables& tables, const T* rows,
+cudaError_t encode_h4(const EncodeJob& job, const DeviceCodecView& codec, const T* rows,
                       cudaStream_t stream) {
-  const h4::EncodeTables device{tables.boundaries,
-                                tables.values,
-                                tables.symbols,
-                                static_cast<const float2*>(tables.extremes),
-                                tables.lengths,
-                                tables.codes,
-                                tables.padding,
-                                tables.pattern_count,
-                                tables.codebook_count,
-                                ecco::h4::index_bits(tables.pattern_count),
-                                ecco::h4::index_bits(tables.codebook_count)};
   const auto kernel = job.vector ? encode_h4_kernel<T, true> : encode_h4_kernel<T, false>;
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kWarps, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, device, rows);
+  kernel<<<grid, kThreads, 0, stream>>>(job, h4::encode_tables(codec), rows);
   return cudaGetLastError();
 }
 
-template cudaError_t encode_h4(const EncodeJob&, const H4EncodeTables&, const half*, cudaStream_t);
-template cudaError_t encode_h4(const EncodeJob&, const H4EncodeTables&, const bfloat16*,
+template cudaError_t encode_h4(const EncodeJob&, const DeviceCodecView&, const half*,
                                cudaStream_t);
-template cudaError_t encode_h4(const EncodeJob&, const H4EncodeTables&, const float*,
+template cudaError_t encode_h4(const EncodeJob&, const DeviceCodecView&, const bfloat16*,
+                               cudaStream_t);
+template cudaError_t encode_h4(const EncodeJob&, const DeviceCodecView&, const float*,
                                cudaStream_t);
 
 }  // namespace ecco::cuda::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // half, bfloat16, float -> P2..P5 blocks at effort fast: a warp per block.
 #include "ecco/cuda/encode_planar.cuh"
+#include "ecco/planar.hpp"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -68,30 +69,13 @@ cudaError_t launch(const EncodeJob& job, const planar::EncodeTables& tables, con
 
 }  // namespace
 
-cudaError_t encode_planar(Codec codec, const EncodeJob& job, const PlanarEncodeTables& tables,
-                          const void* rows, InputType type, cudaStream_t stream) {
-  const planar::EncodeTables device{tables.rungs,
-                                    tables.ladders,
-                                    tables.basis,
-                                    static_cast<const int4*>(tables.bias),
-                                    static_cast<const uint4*>(tables.factors),
-                                    tables.lambdas,
-                                    tables.large_error,
-                                    tables.candidates,
-                                    tables.first_picks,
-                                    tables.more_picks,
-                                    tables.lowest,
-                                    tables.highest};
-  switch (codec) {
-    case Codec::p2:
-      return launch<0>(job, device, rows, type, stream);
-    case Codec::p3:
-      return launch<1>(job, device, rows, type, stream);
-    case Codec::p4:
-      return launch<2>(job, device, rows, type, stream);
-    default:
-      return launch<3>(job, device, rows, type, stream);
-  }
+cudaError_t encode_planar(const EncodeJob& job, const DeviceCodecView& codec, int lowest,
+                          int highest, const void* rows, InputType type, cudaStream_t stream) {
+  return ecco::planar::dispatch(codec.codec, [&](auto planes) {
+    constexpr int kPlanes = decltype(planes)::value;
+    const auto tables = planar::encode_tables<kPlanes>(codec, lowest, highest);
+    return launch<kPlanes>(job, tables, rows, type, stream);
+  });
 }
 
 }  // namespace ecco::cuda::detail

@@ -5,39 +5,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
+#include "ecco/cuda/encode_layout.hpp"
 #include "ecco/detail/block_search.hpp"
 #include "ecco/pattern_table.hpp"
 #include "encode/shortlist.hpp"
 #include "encode/shortlist_encoder.hpp"
-#include "launch.hpp"
 
 namespace ecco::cuda::detail {
 
-/// Lines that a rung has room for: planar::kLines.
-constexpr std::size_t rung_lines(Codec codec) { return codec == Codec::p5 ? 64 : 32; }
-
-/// Places of the parts of a table in words, all multiples of 4.
-struct PlanarEncodeLayout {
-  static constexpr std::size_t kLists = 8 * kScoreLambdas;  ///< mantissas and multipliers
-
-  std::size_t ladders;
-  std::size_t basis;
-  std::size_t bias;
-  std::size_t factors;
-  std::size_t lambdas;
-  std::size_t size;
-
-  PlanarEncodeLayout(Codec codec, std::size_t patterns)
-      : ladders(patterns * rd::kRungs * rung_lines(codec)),
-        basis(ladders + 32 * patterns),
-        bias(basis + kScoreBins * kScoreRank / 2),
-        factors(bias + kLists * kMaxPatterns),
-        lambdas(factors + kLists * (kScoreRank / 2) * kMaxPatterns),
-        size(lambdas + 4) {}
-};
+static_assert(PlanarEncodeLayout::kRungs == rd::kRungs);
+static_assert(PlanarEncodeLayout::kFeatures == kScoreRank);
+static_assert(PlanarEncodeLayout::kBins == kScoreBins);
+static_assert(PlanarEncodeLayout::kLists == 8 * kScoreLambdas);
 
 inline std::uint32_t pair_of(std::int16_t low, std::int16_t high) {
   return static_cast<std::uint16_t>(low) |
@@ -91,43 +74,32 @@ inline void fill_scores(const Shortlist& shortlist, const PlanarEncodeLayout& la
       }
     }
   }
+}
+
+/// Multipliers, and how much of the shortlist is tried.
+inline void fill_parameters(const Shortlist& shortlist, Codec codec, std::uint32_t* words) {
   for (int l = 0; l < kScoreLambdas; ++l) {
-    words[layout.lambdas + static_cast<std::size_t>(l)] =
-        float_bits(static_cast<float>(shortlist.lambda(l) * 1024.0));
+    words[l] = float_bits(static_cast<float>(shortlist.lambda(l) * 1024.0));
   }
+  const double error = large_error(codec);
+  std::memcpy(words + 4, &error, sizeof(error));
+  words[6] = static_cast<std::uint32_t>(kFastEffort.candidates);
+  words[7] = static_cast<std::uint32_t>(kFastEffort.more_candidates);
 }
 
 /// Complexity: that of Encoder::create at effort fast, some tenths of a second.
 inline std::vector<std::uint32_t> planar_encode_tables(const PatternTableView& view) {
   const rd::PreparedTable table = rd::prepare_table(view, rd::scalar_kernels(view.codec));
-  const PlanarEncodeLayout layout(view.codec, table.ladders.size());
-  const std::size_t lines = rung_lines(view.codec);
+  const PlanarEncodeLayout layout(mantissa_planes(view.codec), table.ladders.size());
   std::vector<std::uint32_t> words(layout.size, 0);
   for (std::size_t p = 0; p < table.ladders.size(); ++p) {
-    fill_ladder(table.ladders[p], lines, words.data() + p * rd::kRungs * lines,
-                words.data() + layout.ladders + 32 * p);
+    fill_ladder(table.ladders[p], layout.lines, words.data() + p * rd::kRungs * layout.lines,
+                words.data() + layout.ladders + PlanarEncodeLayout::kLadder * p);
   }
-  fill_scores(Shortlist(table, kFastEffort.neighbours), layout, words.data());
+  const Shortlist shortlist(table, kFastEffort.neighbours);
+  fill_scores(shortlist, layout, words.data());
+  fill_parameters(shortlist, view.codec, words.data() + layout.parameters);
   return words;
-}
-
-/// The tables in device memory, for rows of a tensor scale.
-inline PlanarEncodeTables planar_encode_tables(Codec codec, const std::uint32_t* words,
-                                               int patterns, float tensor_scale) {
-  const PlanarEncodeLayout layout(codec, static_cast<std::size_t>(patterns));
-  const rd::ScaleRange range = rd::scale_range(tensor_scale, std::numeric_limits<float>::max());
-  return {words,
-          reinterpret_cast<const std::int32_t*>(words + layout.ladders),
-          reinterpret_cast<const std::int16_t*>(words + layout.basis),
-          words + layout.bias,
-          words + layout.factors,
-          reinterpret_cast<const float*>(words + layout.lambdas),
-          large_error(codec),
-          patterns,
-          kFastEffort.candidates,
-          kFastEffort.more_candidates,
-          range.lowest,
-          range.highest};
 }
 
 }  // namespace ecco::cuda::detail

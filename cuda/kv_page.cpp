@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <string>
 
-#include "encode_tables.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 
@@ -169,14 +168,7 @@ Status DeviceKvPage::score_rows(std::size_t first, MatrixView<const T> queries,
   job.tensor_scale = tensor_scale_;
   job.out = out.data;
   job.out_stride = out.row_stride;
-  if (codec_.codec == Codec::a8) return check("scores", detail::kv_scores_a8(job, stream));
-  if (is_planar(codec_.codec)) {
-    const auto* table = reinterpret_cast<const std::uint32_t*>(codec_.patterns);
-    return check("scores", detail::kv_scores_planar(codec_.codec, job, table, stream));
-  }
-  const auto tables =
-      detail::h4_encode_tables(codec_.encoding, codec_.pattern_count, codec_.codebook_count);
-  return check("scores", detail::kv_scores_h4(job, tables, codec_.codes, stream));
+  return check("scores", detail::kv_scores(job, codec_, stream));
 }
 
 Status DeviceKvPage::append(MatrixView<const half> tokens, Stream stream) noexcept {

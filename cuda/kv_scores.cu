@@ -3,6 +3,7 @@
 // run of tokens; the blocks of a head one after the other, so that the queries' values for one of
 // them lie in shared memory.
 #include "ecco/cuda/kv_dot.cuh"
+#include "ecco/planar.hpp"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -109,8 +110,7 @@ __global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
 }
 
 template <int kQ>
-__global__ void __launch_bounds__(kH4Threads)
-    h4_scores_kernel(ScoresJob job, h4::Tables tables, const float* __restrict__ values) {
+__global__ void __launch_bounds__(kH4Threads) h4_scores_kernel(ScoresJob job, h4::Tables tables) {
   extern __shared__ std::uint32_t codes[];
   __shared__ h4::DotScratch scratches[kH4Threads / kWarpLanes];
   __shared__ SharedQueries<kQ> queries;
@@ -130,7 +130,7 @@ __global__ void __launch_bounds__(kH4Threads)
     load_queries<kGroup>(job, run, b, queries);
     h4::stage_rows(scratch, blocks + b * 64, stride, static_cast<int>(job.tokens - first));
     __syncwarp();
-    h4::dot_lane(scratch, tables, codes, values, job.tensor_scale, queries, sums);
+    h4::dot_lane(scratch, tables, codes, job.tensor_scale, queries, sums);
     __syncwarp();
   }
   if (token < job.tokens) store_scores(job, run, token, sums);
@@ -148,50 +148,43 @@ cudaError_t launch(Kernel kernel, unsigned tokens_at_once, unsigned queries_at_o
 }
 
 template <int R>
-cudaError_t planar_scores(const ScoresJob& job, const std::uint32_t* table, cudaStream_t stream) {
+cudaError_t planar_scores(const ScoresJob& job, const DeviceCodecView& codec,
+                          cudaStream_t stream) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
+  const auto* table = reinterpret_cast<const std::uint32_t*>(codec.patterns);
   return job.queries_per_head == 1
              ? launch(planar_scores_kernel<R, 1>, kQuads, 1, kThreads, 0, stream, job, table)
              : launch(planar_scores_kernel<R, 4>, kQuads, 4, kThreads, 0, stream, job, table);
 }
 
-}  // namespace
-
-cudaError_t kv_scores_planar(Codec codec, const ScoresJob& job, const std::uint32_t* table,
-                             cudaStream_t stream) {
-  switch (codec) {
-    case Codec::p2:
-      return planar_scores<0>(job, table, stream);
-    case Codec::p3:
-      return planar_scores<1>(job, table, stream);
-    case Codec::p4:
-      return planar_scores<2>(job, table, stream);
-    default:
-      return planar_scores<3>(job, table, stream);
-  }
-}
-
-cudaError_t kv_scores_a8(const ScoresJob& job, cudaStream_t stream) {
+cudaError_t a8_scores(const ScoresJob& job, cudaStream_t stream) {
   constexpr unsigned kRows = kThreads / a8::kBlockLanes;
   return job.queries_per_head == 1
              ? launch(a8_scores_kernel<1>, kRows, 1, kThreads, 0, stream, job)
              : launch(a8_scores_kernel<4>, kRows, 4, kThreads, 0, stream, job);
 }
 
-cudaError_t kv_scores_h4(const ScoresJob& job, const H4EncodeTables& tables,
-                         const std::uint32_t* codes, cudaStream_t stream) {
-  const h4::Tables device{nullptr,
-                          codes,
-                          tables.pattern_count,
-                          tables.codebook_count,
-                          ecco::h4::index_bits(tables.pattern_count),
-                          ecco::h4::index_bits(tables.codebook_count)};
-  const std::size_t shared =
-      static_cast<std::size_t>(tables.codebook_count) * h4::kCodeEntries * 4;
-  return job.queries_per_head == 1 ? launch(h4_scores_kernel<1>, kH4Threads, 1, kH4Threads, shared,
-                                            stream, job, device, tables.values)
-                                   : launch(h4_scores_kernel<4>, kH4Threads, 4, kH4Threads, shared,
-                                            stream, job, device, tables.values);
+cudaError_t h4_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
+  const h4::Tables tables{reinterpret_cast<const float4*>(codec.patterns),
+                          codec.codes,
+                          codec.pattern_count,
+                          codec.codebook_count,
+                          ecco::h4::index_bits(codec.pattern_count),
+                          ecco::h4::index_bits(codec.codebook_count)};
+  const std::size_t shared = static_cast<std::size_t>(codec.codebook_count) * h4::kCodeEntries * 4;
+  return job.queries_per_head == 1
+             ? launch(h4_scores_kernel<1>, kH4Threads, 1, kH4Threads, shared, stream, job, tables)
+             : launch(h4_scores_kernel<4>, kH4Threads, 4, kH4Threads, shared, stream, job, tables);
+}
+
+}  // namespace
+
+cudaError_t kv_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
+  if (codec.codec == Codec::a8) return a8_scores(job, stream);
+  if (codec.codec == Codec::h4) return h4_scores(job, codec, stream);
+  return ecco::planar::dispatch(codec.codec, [&](auto planes) {
+    return planar_scores<decltype(planes)::value>(job, codec, stream);
+  });
 }
 
 }  // namespace ecco::cuda::detail

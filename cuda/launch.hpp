@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "ecco/codec.hpp"
+#include "ecco/cuda/encode.hpp"
 #include "ecco/types.hpp"
 
 namespace ecco::cuda::detail {
@@ -65,37 +66,10 @@ struct EncodeJob {
 template <typename T>
 cudaError_t encode_a8(const EncodeJob& job, const T* rows, cudaStream_t stream);
 
-/// Tables of encode_h4.cuh by the host's names, on the device.
-struct H4EncodeTables {
-  const float* boundaries;
-  const float* values;
-  const std::uint8_t* symbols;
-  const void* extremes;
-  const std::uint32_t* lengths;
-  const std::uint32_t* codes;
-  const std::uint32_t* padding;
-  int pattern_count;
-  int codebook_count;
-};
 template <typename T>
-cudaError_t encode_h4(const EncodeJob& job, const H4EncodeTables& tables, const T* rows,
+cudaError_t encode_h4(const EncodeJob& job, const DeviceCodecView& codec, const T* rows,
                       cudaStream_t stream);
 
-/// Tables of encode_planar_search.cuh by the host's names, on the device.
-struct PlanarEncodeTables {
-  const std::uint32_t* rungs;
-  const std::int32_t* ladders;
-  const std::int16_t* basis;
-  const void* bias;
-  const void* factors;
-  const float* lambdas;
-  double large_error;
-  int candidates;
-  int first_picks;
-  int more_picks;
-  int lowest;
-  int highest;
-};
 /// Type of values where it is no template argument.
 enum class InputType : std::uint8_t { half, bfloat16, float32 };
 template <typename T>
@@ -105,8 +79,9 @@ inline constexpr InputType kInputType<half> = InputType::half;
 template <>
 inline constexpr InputType kInputType<bfloat16> = InputType::bfloat16;
 
-cudaError_t encode_planar(Codec codec, const EncodeJob& job, const PlanarEncodeTables& tables,
-                          const void* rows, InputType type, cudaStream_t stream);
+/// `lowest`, `highest` = scale codes that the tensor may use, none if lowest > highest.
+cudaError_t encode_planar(const EncodeJob& job, const DeviceCodecView& codec, int lowest,
+                          int highest, const void* rows, InputType type, cudaStream_t stream);
 
 /// Queries times the tokens of a page.
 struct ScoresJob {
@@ -124,12 +99,7 @@ struct ScoresJob {
   float* out;  ///< [query][token]
   std::size_t out_stride;
 };
-/// `table` as for decode_planar; `codes` as for decode_h4.
-cudaError_t kv_scores_planar(Codec codec, const ScoresJob& job, const std::uint32_t* table,
-                             cudaStream_t stream);
-cudaError_t kv_scores_a8(const ScoresJob& job, cudaStream_t stream);
-cudaError_t kv_scores_h4(const ScoresJob& job, const H4EncodeTables& tables,
-                         const std::uint32_t* codes, cudaStream_t stream);
+cudaError_t kv_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream);
 
 /// Columns that a fragment of activations stores for so many: 2, 4, 8, or 16 as twice 8 (not 1,
 /// with which ptxas spills on sm_120). Lanes of columns that are not stored read others.

@@ -59,7 +59,7 @@ MUTANTS = [
     ("bound", *PLANAR_CU, "live ? block : job.block_count - 1", "block"),
     ("rounding", *STORE, "cvt.rn.f16x2.f32", "cvt.rz.f16x2.f32"),
     ("rounding", *STORE, "cvt.rn.bf16x2.f32", "cvt.rz.bf16x2.f32"),
-    ("tail tile", *STORE, "at + i < cols", "at < cols"),
+    ("tail tile", *STORE, "if (at + i < cols) out", "if (at < cols) out"),
     ("lane", *A8, "code >> (lane & kBlockLanes) >> 1", "code >> 1"),
     ("mask", *A8, "(code | code >> 2) & 0x0f0fu", "(code | code >> 2) & 0x0707u"),
     ("lane", *A8, "if ((lane & 1) != 0) word", "if ((lane & 2) != 0) word"),

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 
+#include "ecco/cuda/encode.hpp"
+#include "ecco/cuda/encode_layout.hpp"
 #include "ecco/cuda/intrinsics.cuh"
 #include "ecco/h4_encode.hpp"
 
 namespace ecco::cuda::h4 {
 
-/// A table prepared for encoding, in global memory; cuda/encode_tables.hpp fills it.
+/// A table prepared for encoding, in global memory.
 struct EncodeTables {
   const float* boundaries;       ///< [pattern][16]: midpoints of neighbours / 128, then infinity
   const float* values;           ///< [pattern][16]: what each symbol stands for, over m
@@ -26,6 +28,24 @@ struct EncodeTables {
 
   ECCO_HD constexpr int header_bits() const noexcept { return codebook_bits + pattern_bits + 8; }
 };
+
+/// Of a DeviceCodec, to be passed to a kernel.
+inline EncodeTables encode_tables(const DeviceCodecView& codec) noexcept {
+  const H4EncodeLayout layout(static_cast<std::size_t>(codec.pattern_count),
+                              static_cast<std::size_t>(codec.codebook_count));
+  const std::uint32_t* words = codec.encoding;
+  return {reinterpret_cast<const float*>(words),
+          reinterpret_cast<const float*>(codec.patterns),
+          reinterpret_cast<const std::uint8_t*>(words + layout.symbols),
+          reinterpret_cast<const float2*>(words + layout.extremes),
+          words + layout.lengths,
+          words + layout.codes,
+          words + layout.padding,
+          codec.pattern_count,
+          codec.codebook_count,
+          ecco::h4::index_bits(codec.pattern_count),
+          ecco::h4::index_bits(codec.codebook_count)};
+}
 
 /// Shared memory of one warp.
 struct EncodeScratch {

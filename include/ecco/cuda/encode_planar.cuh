@@ -11,8 +11,8 @@
 
 namespace ecco::cuda::planar {
 
-inline constexpr int kFeatures = 32;
-inline constexpr int kBins = 512;
+inline constexpr int kFeatures = PlanarEncodeLayout::kFeatures;
+inline constexpr int kBins = PlanarEncodeLayout::kBins;
 inline constexpr float kBinsPerRms = kBins / 24.0f;
 
 /// Shared memory of one warp: the block's values, then bins and shares of its elements.

@@ -42,7 +42,7 @@ class BlockSearch {
   /// that the machine code stays small. Returns false where the block is all zeros.
   __device__ __forceinline__ bool search(std::int32_t (&keys)[8], double sum_of_squares,
                                          Lines& lines) {
-    int picks = min(tables_.first_picks, tables_.candidates);
+    int picks = min(__ldg(tables_.picks), tables_.candidates);
     int direction = 0;  // of the climb; 0: the shortlist is tried
     int reach = 0;      // scale codes beyond `code` that the next candidate has
     int pattern = 0;
@@ -78,11 +78,11 @@ class BlockSearch {
           code = candidate;
         }
         if (!allowed(candidate)) {
-          if (more && relative_cost(sum_of_squares) > tables_.large_error) {
+          if (more && relative_cost(sum_of_squares) > __ldg(tables_.large_error)) {
             more = false;
             direction = 0;
             reach = 0;
-            picks = min(tables_.more_picks, tables_.candidates);
+            picks = min(__ldg(tables_.picks + 1), tables_.candidates);
             continue;
           }
           final = true;

@@ -7,20 +7,22 @@
 #include <cstdint>
 
 #include "ecco/codec.hpp"
+#include "ecco/cuda/encode.hpp"
+#include "ecco/cuda/encode_layout.hpp"
 #include "ecco/cuda/intrinsics.cuh"
 
 namespace ecco::cuda::planar {
 
-inline constexpr int kRungs = 28;     ///< rd::kRungs
+inline constexpr int kRungs = PlanarEncodeLayout::kRungs;
 inline constexpr int kFraction = 32;  ///< rd::kFraction
-inline constexpr int kLadderWords = 32;
+inline constexpr int kLadderWords = PlanarEncodeLayout::kLadder;
 inline constexpr std::int32_t kNoKey = 0x7fffffff;
 
 /// Lines of a rung, a power of two; those past the last are never reached.
 template <int R>
 inline constexpr int kLines = R == 3 ? 64 : 32;
 
-/// A table prepared for encoding, in global memory; cuda/encode_tables.hpp fills it.
+/// A table prepared for encoding, in global memory.
 struct EncodeTables {
   /// [pattern][rung][kLines]: of a line, centroid | rank << 8 | greatest target << 16.
   const std::uint32_t* rungs;
@@ -30,13 +32,32 @@ struct EncodeTables {
   const int4* bias;           ///< [mantissa][lambda][2][lane]: candidates 8 lane + 0..3, + 4..7
   const uint4* factors;       ///< [mantissa][lambda][pair of features][2][lane], 2 x int16 each
   const float* lambdas;       ///< [4]: multipliers over a block's mean square, times 1024
-  double large_error;         ///< relative error from which more candidates are tried
+  const double* large_error;  ///< relative error from which more candidates are tried
+  const int* picks;           ///< [2]: candidates tried, and tried where these leave a large error
   int candidates;             ///< patterns
-  int first_picks;            ///< candidates tried, and tried where these leave a large error
-  int more_picks;
-  int lowest;  ///< scale codes that the tensor may use
+  int lowest;                 ///< scale codes that the tensor may use
   int highest;
 };
+
+/// Of a DeviceCodec of R planes, to be passed to a kernel. `lowest`, `highest` = rd::scale_range
+/// of the tensor's scale; the defaults are those of scale 1.
+template <int R>
+EncodeTables encode_tables(const DeviceCodecView& codec, int lowest = 1, int highest = 255) {
+  const PlanarEncodeLayout layout(R, static_cast<std::size_t>(codec.pattern_count));
+  const std::uint32_t* words = codec.encoding;
+  const std::uint32_t* parameters = words + layout.parameters;
+  return {words,
+          reinterpret_cast<const std::int32_t*>(words + layout.ladders),
+          reinterpret_cast<const std::int16_t*>(words + layout.basis),
+          reinterpret_cast<const int4*>(words + layout.bias),
+          reinterpret_cast<const uint4*>(words + layout.factors),
+          reinterpret_cast<const float*>(parameters),
+          reinterpret_cast<const double*>(parameters + 4),
+          reinterpret_cast<const int*>(parameters + 6),
+          codec.pattern_count,
+          lowest,
+          highest};
+}
 
 __device__ __forceinline__ float scale_of(int code) {
   return bits_float(static_cast<std::uint32_t>((code << 20) + (103 << 23)));

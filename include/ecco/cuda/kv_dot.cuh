@@ -130,17 +130,16 @@ __device__ __forceinline__ int walk_symbols(DotScratch& scratch, const std::uint
 
 /// Adds the products of the lane's whole block in the order of its elements, then those of its
 /// outliers, the last one first. Call stage_rows and __syncwarp() before, __syncwarp() after.
-/// `codes` = codes of all codebooks, `values` = [pattern][16] values of symbols over m.
+/// `codes` = codes of all codebooks.
 template <int kQ>
 __device__ __forceinline__ void dot_lane(DotScratch& scratch, const Tables& tables,
-                                         const std::uint32_t* codes, const float* values,
-                                         float tensor_scale, const SharedQueries<kQ>& queries,
-                                         float (&sums)[kQ]) {
+                                         const std::uint32_t* codes, float tensor_scale,
+                                         const SharedQueries<kQ>& queries, float (&sums)[kQ]) {
   const int lane = lane_index();
   const std::uint32_t* block = scratch.blocks + lane * kDotRow;
   const Header header = parse_header(block[0], tables);
   const float m = tensor_scale * fp8_value(header.scale);
-  const float* row = values + 16 * min(header.pattern, tables.pattern_count - 1);
+  const auto* row = reinterpret_cast<const float*>(tables.patterns) + 16 * header.pattern;
 #pragma unroll
   for (int s = 0; s < 16; ++s) scratch.values[s][lane] = __fmul_rn(m, __ldg(row + s));
   scratch.values[kNoSymbol][lane] = 0.0f;
