@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-// A kernel of an engine that decodes blocks itself; see example_kernel.cu.
+// Kernels of an engine that decode and encode blocks themselves; see example_kernel.cu.
 #include <cmath>
+#include <cstring>
 
 #include "cuda/support.hpp"
 #include "ecco/block.hpp"
+#include "ecco/cuda/encode.hpp"
+#include "ecco/h4_encode.hpp"
 
 void sum_blocks(const std::uint8_t* blocks, int count, const std::uint8_t* table,
                 float tensor_scale, float* sums);
+void encode_keys(const float* keys, int count, const ecco::cuda::DeviceCodecView& codec,
+                 std::uint32_t* words);
 
 namespace ecco {
 namespace {
@@ -31,6 +36,27 @@ TEST_F(CudaKernel, DecodesInRegisters) {
     double want = 0.0;
     for (const float value : values) want += std::fabs(value);
     EXPECT_NEAR(got[r], want, 1e-5 * want + 1e-30);
+  }
+}
+
+TEST_F(CudaKernel, EncodesFromRegisters) {
+  std::mt19937 random(42);
+  std::normal_distribution<float> normal;
+  std::vector<float> keys(7 * 128);
+  for (float& key : keys) key = normal(random);
+  const auto codec = cuda::DeviceCodec::create(Codec::h4);
+  ASSERT_TRUE(codec);
+  const test::DeviceArray<float> device_keys(keys);
+  const test::DeviceArray<std::uint32_t> words(std::vector<std::uint32_t>(7 * 16));
+  encode_keys(device_keys.data(), 7, codec->view(), words.data());
+  ASSERT_EQ(cudaGetLastError(), cudaSuccess);
+  const std::vector<std::uint32_t> got = words.values();
+  for (std::size_t k = 0; k < 7; ++k) {
+    float values[128];
+    for (std::size_t i = 0; i < 128; ++i) values[i] = 2.0f * keys[128 * k + i];
+    std::uint8_t block[64];
+    h4::encode_kv(values, 128, standard_kv_table().h4(), 1.0f, block);
+    EXPECT_EQ(std::memcmp(got.data() + 16 * k, block, 64), 0) << k;
   }
 }
 
