@@ -56,11 +56,7 @@ struct A8Blocks {
 
 /// Shapes, addresses and the device of y = tensor * x; `x` = Numbers or A8Blocks.
 template <typename Input>
-Status check_product(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
-  if (!is_planar(tensor.codec) && tensor.layout != Layout::fast) {
-    return {StatusCode::unsupported,
-            "products of raw blocks of " + std::string(codec_name(tensor.codec))};
-  }
+Status check_shapes(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
   if (x.cols() != tensor.cols || y.cols != tensor.rows || x.rows() != y.rows) {
     return {StatusCode::shape_mismatch,
             "a " + std::to_string(tensor.rows) + " x " + std::to_string(tensor.cols) +
@@ -78,6 +74,14 @@ Status check_product(const DeviceTensorView& tensor, const Input& x, const Matri
     return {StatusCode::invalid_argument, "the blocks or tiles are not aligned to 16 bytes"};
   }
   return check_device(tensor.device);
+}
+
+/// The same for the kernels of products.
+template <typename Input>
+Status check_product(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
+  if (is_planar(tensor.codec) || tensor.layout == Layout::fast) return check_shapes(tensor, x, y);
+  return {StatusCode::unsupported,
+          "products of raw blocks of " + std::string(codec_name(tensor.codec))};
 }
 
 /// The table of values that products of a tensor's layout read.

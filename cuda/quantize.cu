@@ -27,12 +27,8 @@ struct Numbers {
   /// The values 4 lane..4 lane + 3 of a group; 0 past the last column. Whole warps call it.
   __device__ __forceinline__ void load(const QuantizeJob& job, unsigned vector, unsigned group,
                                        unsigned lane, float (&values)[4]) const {
-    const T* from = x + vector * job.x_stride;
-#pragma unroll
-    for (unsigned i = 0; i < 4; ++i) {
-      const unsigned at = group * kGroup + 4 * lane + i;
-      values[i] = at < job.cols ? to_float(from[at]) : 0.0f;
-    }
+    const unsigned at = group * kGroup + 4 * lane;
+    load_four<false>(x + vector * job.x_stride + at, at, job.cols, values);
   }
 };
 
@@ -67,23 +63,11 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Sou
   if (block >= job.column_tiles) return;
   float values[4];
   source.load(job, vector, block, lane, values);
-  float largest = 0.0f;
-  bool finite = true;
-#pragma unroll
-  for (unsigned i = 0; i < 4; ++i) {
-    const float magnitude = fabsf(values[i]);
-    finite = finite && magnitude < INFINITY;
-    largest = fmaxf(largest, magnitude);
-  }
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, distance));
-  }
-  finite = __all_sync(kFullMask, finite);
-  const bool zero = !finite || largest < 0x1p-100f;
+  const float largest = warp_largest(values);
+  const bool zero = !(largest >= 0x1p-100f);  // or not finite
   constexpr float kMost = kTwoDigits ? kLargest16 : 127.0f;
   const float inverse = zero ? 0.0f : kMost / largest;
-  const float factor = !finite ? NAN : zero ? 0.0f : largest / kMost;
+  const float factor = largest < 0x1p-100f ? 0.0f : largest / kMost;
   int digits[2][4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {

@@ -29,22 +29,12 @@ __global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* 
   const unsigned group = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
   const unsigned vector = blockIdx.y;
   if (group >= job.column_tiles) return;
-  const T* from = x + static_cast<std::size_t>(vector) * job.x_stride;
+  const unsigned column = group * kGroup + 4 * lane;
   float values[4];
-  float largest = 0.0f;
-  bool finite = true;
-#pragma unroll
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned at = group * kGroup + 4 * lane + i;
-    values[i] = vector < job.batch && at < job.cols ? to_float(from[at]) : 0.0f;
-    finite = finite && fabsf(values[i]) < INFINITY;
-    largest = fmaxf(largest, fabsf(values[i]));
-  }
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, distance));
-  }
-  finite = __all_sync(kFullMask, finite);
+  load_four<false>(x + vector * job.x_stride + column, column, vector < job.batch ? job.cols : 0,
+                   values);
+  const float largest = warp_largest(values);
+  const bool finite = largest < INFINITY;
   PowerOfTwo scale{1.0f, 1.0f};
   if constexpr (!std::is_same_v<T, half>) scale = scale_for(largest);
   if (!finite) scale = {NAN, 0.0f};

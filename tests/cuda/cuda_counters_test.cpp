@@ -194,7 +194,7 @@ Counts multiply(Codec codec, Layout layout, std::size_t batch) {
 }
 
 TEST_F(CudaCounters, GemvOnDenseTiles) {
-  for (const std::size_t batch : {1, 8, 16}) {
+  for (const std::size_t batch : {1u, 8u, 16u}) {
     const Counts counts = multiply(Codec::p4, Layout::dense, batch);
     std::printf("gemv dense, batch %zu: %.2f PTX, %.2f wavefronts\n", batch, counts.instructions,
                 counts.wavefronts);
@@ -215,7 +215,7 @@ TEST_F(CudaCounters, GemvOnFastTiles) {
                                {Codec::p4, 3.1, 3.6, 1.1},
                                {Codec::p5, 4.5, 5.2, 1.9},
                                {Codec::h4, 3.0, 4.0, 1.1}}) {
-    for (const std::size_t batch : {1, 8, 16}) {
+    for (const std::size_t batch : {1u, 8u, 16u}) {
       const Counts counts = multiply(budget.codec, Layout::fast, batch);
       std::printf("gemv fast %s, batch %zu: %.2f PTX, %.2f wavefronts\n",
                   std::string(codec_name(budget.codec)).c_str(), batch, counts.instructions,

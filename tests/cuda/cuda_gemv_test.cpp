@@ -54,7 +54,7 @@ TEST_P(CudaGemv, EqualsItsEmulationForEveryBatch) {
   std::mt19937 random(22);
   const auto tensor = random_tensor(random, GetParam().codec, 18, 1300);
   ASSERT_TRUE(tensor);
-  for (const std::size_t batch : {1, 2, 3, 4, 5, 8, 9, 16}) {
+  for (const std::size_t batch : {1u, 2u, 3u, 4u, 5u, 8u, 9u, 16u}) {
     expect_emulation<bfloat16>(tensor->view(), GetParam().layout, batch, Activations::int8,
                                random);
     expect_emulation<float>(tensor->view(), GetParam().layout, batch, Activations::int16, random);

@@ -44,6 +44,7 @@ DECODE_TILES = ("cuda/decode_tiles.cuh", "cuda/decode_fast.cu", "decode")
 ADD_BYTES = (INC + "intrinsics.cuh", "cuda/decode_fast.cu", "decode")
 RAW = (INC + "gemv_raw.cuh", "cuda/gemv_raw.cu", "gemv")
 GEMM = ("cuda/gemm.cuh", "cuda/gemm_fast.cu", "gemm")
+LARGEST = (INC + "intrinsics.cuh", "cuda/quantize.cu", "gemv")
 ROUND = ("cuda/round_half.cu", "cuda/round_half.cu", "gemm")
 MUTANTS = [
     ("shift by 64", *PLANAR, "place >= 0 ? shift_right(tail", "place >= -63 ? shift_right(tail"),
@@ -87,8 +88,8 @@ MUTANTS = [
     ("rounding", *QUANTIZE, "__float2int_rn", "__float2int_rz"),
     ("rounding", *QUANTIZE, "(q + 128) >> 8", "q >> 8"),
     ("lane", *QUANTIZE, "lane / 8 % 2 * 2 + lane / 4 % 2", "lane / 4 % 2 * 2 + lane / 8 % 2"),
-    ("tail tile", *QUANTIZE, "at < job.cols ? to_float", "true ? to_float"),
-    ("bound", *QUANTIZE, "magnitude < INFINITY", "true"),
+    ("tail tile", *QUANTIZE, "at, job.cols, values)", "at, job.cols + 1, values)"),
+    ("bound", *QUANTIZE, "largest < 0x1p-100f ? 0.0f", "zero ? 0.0f"),
     ("tail tile", *QUANTIZE, "kValues * ecco::a8::kValues < job.cols",
      "kValues * ecco::a8::kValues <= job.cols"),
     ("tail tile", *QUANTIZE, "if (at + i >= job.cols)", "if (at >= job.cols)"),
@@ -168,9 +169,10 @@ MUTANTS = [
     ("tail tile", *GEMM, "min(row_tile + m, job.row_tiles - 1)", "row_tile + m"),
     ("lane", *GEMM, "tiles[m].factors[j / 2]", "tiles[m].factors[j % 2]"),
     ("shift", *ROUND, "254u + kTopExponent - exponent", "253u + kTopExponent - exponent"),
-    ("tail tile", *ROUND, "vector < job.batch && at < job.cols", "vector < job.batch"),
-    ("bound", *ROUND, "fabsf(values[i]) < INFINITY", "true"),
-    ("lane", *ROUND, "int distance = 16;", "int distance = 8;"),
+    ("tail tile", *ROUND, "vector < job.batch ? job.cols : 0", "job.cols"),
+    ("bound", *LARGEST, "fabsf(value) < INFINITY", "true"),
+    ("lane", *LARGEST, "int distance = 16; distance > 0; distance /= 2) { largest",
+     "int distance = 8; distance > 0; distance /= 2) { largest"),
     ("lane", *REPACK, "(lane & 28) & 15u", "(lane & 24) & 15u"),
     ("bound", *REPACK, "(words.head.x & 255u) >= patterns", "(words.head.x & 255u) > patterns"),
     ("mask", *REPACK, "top >> 16 << 16", "top"),

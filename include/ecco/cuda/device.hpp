@@ -204,4 +204,36 @@ Status gemm(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, Matrix
 Status gemm(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 
+/// A cuBLAS handle of the current device; movable.
+class Blas {
+ public:
+  Blas(Blas&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Blas& operator=(Blas&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Blas();
+
+  /// Allocates. Errors: unsupported (a library built without cuBLAS), out_of_memory, device_error.
+  static Result<Blas> create() noexcept;
+
+  [[nodiscard]] void* handle() const noexcept { return handle_; }  ///< cublasHandle_t
+
+ private:
+  Blas() = default;
+
+  void* handle_ = nullptr;
+};
+
+/// Bytes of workspace for panels of 4096 rows, or of all where there are fewer.
+std::size_t blas_workspace_bytes(const DeviceTensorView& tensor) noexcept;
+
+/// y = x W^T by cuBLAS for a tensor of any codec and layout: panels of as many rows as the
+/// workspace holds, at least 16, are decoded to half without tensor_scale, which multiplies the
+/// sums; weights of blocks of scale 2^-21 or more are exact. For prompts of hundreds of vectors,
+/// where decoding through memory counts less than cuBLAS's speed. Sets the stream of the handle.
+/// Errors: shape_mismatch, invalid_argument, unsupported, device_error.
+Status gemm(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
+            const Blas& blas, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+
 }  // namespace ecco::cuda

@@ -101,6 +101,23 @@ __device__ __forceinline__ int pinned(int value) {
   return __shfl_sync(kFullMask, value, lane_index());
 }
 
+/// The largest magnitude among the values of a warp; NaN if one of them is not finite. Whole warps
+/// call it.
+__device__ __forceinline__ float warp_largest(const float (&values)[4]) {
+  float largest = 0.0f;
+  bool finite = true;
+#pragma unroll
+  for (const float value : values) {
+    finite = finite && fabsf(value) < INFINITY;
+    largest = fmaxf(largest, fabsf(value));
+  }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, distance));
+  }
+  return __all_sync(kFullMask, finite) ? largest : NAN;
+}
+
 /// Loads four consecutive values, zeros past the row's end: `at` is the column of the first one.
 /// kVector: `from` is aligned to 4 * sizeof(T) and cols % 4 == 0.
 template <bool kVector, typename T>
