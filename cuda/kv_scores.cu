@@ -65,7 +65,7 @@ __device__ __forceinline__ void store_scores(const ScoresJob& job, const QueryRu
 }
 
 template <int R, int kQ>
-__global__ void __launch_bounds__(kThreads, 4)  // or ptxas spills on sm_120
+__global__ void __launch_bounds__(kThreads, 3)  // or ptxas spills on sm_120
     planar_scores_kernel(ScoresJob job, const std::uint32_t* __restrict__ table) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
   constexpr unsigned kBytes = 32 + 16 * R;

@@ -42,8 +42,8 @@ LOOPS = [
     (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 60),
     (r"encode_planar_kernelILi2E", "REDUX", 4, 820, 400, 120),
     (r"encode_planar_kernelILi3E", "REDUX", 4, 950, 430, 120),
-    (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.8, 10.4, 48),
-    (r"planar_scores_kernelILi2ELi4E", "FFMA", 32, 22.6, 10.4, 64),
+    (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.8, 10.4, 56),
+    (r"planar_scores_kernelILi2ELi4E", "FFMA", 32, 22.6, 10.4, 80),
     (r"a8_scores_kernelILi1E", "FFMA", 4, 41, 17, 40),
 ]
 
