@@ -18,13 +18,12 @@
 namespace ecco::cuda {
 namespace {
 
-using detail::check;
-
 constexpr std::size_t kPanelRows = 4096;  ///< of blas_workspace_bytes
 
 /// Distance of the rows of a panel: 16 bytes, which cuBLAS likes.
 std::size_t panel_stride(std::size_t cols) { return (cols + 7) / 8 * 8; }
 
+#ifdef ECCO_WITH_CUBLAS
 /// Rows first..first + count - 1 of a tensor, first a multiple of 16, without its scale: planar
 /// blocks then decode to at most 240 * 123, and to halves that are exact where the block's scale
 /// is 2^-21 or more.
@@ -36,7 +35,6 @@ DeviceTensorView panel_of(const DeviceTensorView& tensor, std::size_t first, std
   return panel;
 }
 
-#ifdef ECCO_WITH_CUBLAS
 Status check_blas(const char* what, cublasStatus_t status) {
   if (status == CUBLAS_STATUS_SUCCESS) return {};
   const StatusCode code =
