@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
         const unsigned column = first_column + static_cast<unsigned>(32 * q + i / 2 * 16);
         const unsigned code = headers[i % 2] >> 8 & 255u;
         float values[4];  // scale code 0 is +0, also where a centroid is negative
-        scale_bytes(code == 0 ? 0x80808080u : sum_parts(parts, i), tables.factors[code], values);
+        Lane::scale(code == 0 ? 0x80808080u : sum_parts(parts, i), tables.factors[code], values);
         store_four<kVector>(out + row * job.row_stride + column, values, column,
                             row < job.rows ? job.cols : 0);
       }

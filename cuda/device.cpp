@@ -14,6 +14,7 @@
 #include "ecco/cuda/tiles.hpp"
 #include "ecco/cuda/tiles_h4.hpp"
 #include "errors.hpp"
+#include "gemv_job.hpp"
 #include "launch.hpp"
 #include "tables.hpp"
 
@@ -88,7 +89,10 @@ cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob
                                      job.blocks_per_row,
                                      row_tiles * job.blocks_per_row,
                                      job.row_stride,
-                                     job.vector};
+                                     job.vector,
+                                     tensor.row_begins,
+                                     detail::sparse_values(tensor)};
+  if (tensor.codec == Codec::h4) return detail::decode_nibbles(tiles, out, stream);
   return tensor.layout == Layout::dense ? detail::decode_dense(tiles, out, stream)
                                         : detail::decode_fast(tensor.codec, tiles, out, stream);
 }
@@ -108,9 +112,6 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
   if (!job) return job.error();
   if (job->block_count == 0) return {};
   if (tensor.layout != Layout::raw) {
-    if (!is_planar(tensor.codec)) {
-      return {StatusCode::unsupported, "nibble tiles of h4 are not decoded"};
-    }
     return check("decode", decode_tiles(tensor, *job, out.data, stream));
   }
   if (is_planar(tensor.codec)) {

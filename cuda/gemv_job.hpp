@@ -9,8 +9,9 @@
 
 namespace ecco::cuda::detail {
 
-/// Where the values apart of an h4 tensor lie behind DeviceTensorView::row_begins.
+/// Where the values apart of an h4 tensor lie behind DeviceTensorView::row_begins, if it has such.
 inline const uint2* sparse_values(const DeviceTensorView& tensor) {
+  if (tensor.row_begins == nullptr) return nullptr;
   return reinterpret_cast<const uint2*>(tensor.row_begins + (tensor.rows + 2) / 2 * 2);
 }
 
@@ -20,10 +21,8 @@ inline GemvJob gemv_job(const DeviceTensorView& tensor) {
   job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
   job.gated = product_table(tensor);
   job.codes = tensor.codes;
-  if (tensor.row_begins != nullptr) {
-    job.row_begins = tensor.row_begins;
-    job.sparse = sparse_values(tensor);
-  }
+  job.row_begins = tensor.row_begins;
+  job.sparse = sparse_values(tensor);
   job.tensor_scale = tensor.tensor_scale;
   job.rows = static_cast<unsigned>(tensor.rows);
   job.row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);

@@ -235,10 +235,14 @@ struct DecodeTilesJob {
   unsigned rows;
   unsigned cols;
   unsigned column_tiles;
-  unsigned tile_count;     ///< at least 1
-  std::size_t row_stride;  ///< of the output, in values
-  bool vector;             ///< output rows and their ends are aligned to 4 values
+  unsigned tile_count;              ///< at least 1
+  std::size_t row_stride;           ///< of the output, in values
+  bool vector;                      ///< output rows and their ends are aligned to 4 values
+  const std::uint32_t* row_begins;  ///< these two as in GemvJob
+  const uint2* sparse;
 };
+template <typename T>
+cudaError_t decode_nibbles(const DecodeTilesJob& job, T* out, cudaStream_t stream);
 template <typename T>
 cudaError_t decode_fast(Codec codec, const DecodeTilesJob& job, T* out, cudaStream_t stream);
 template <typename T>

@@ -203,7 +203,8 @@ TYPED_TEST(Tiles, OfAnyBytesAreRefusedOrBlocks) {
   for (int trial = 0; trial < 300; ++trial) {
     std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, false));
     for (std::uint8_t& byte : tiles) {
-      byte = static_cast<std::uint8_t>(trial % 2 == 0 ? random() : trial);
+      byte = static_cast<std::uint8_t>(trial % 2 == 0 ? static_cast<unsigned>(random())
+                                                      : static_cast<unsigned>(trial));
     }
     const auto blocks = unpack_tiles(tiles, this->kCodec, false, 16, 128);
     if (!blocks) {

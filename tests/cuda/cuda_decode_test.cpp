@@ -117,11 +117,9 @@ class CudaDecodeTiles : public CudaTest, public ::testing::WithParamInterface<Ti
     const auto [codec, layout] = GetParam();
     for (const Shape& shape : kShapes) {
       for (const int patterns : {256, 19}) {
-        const std::size_t blocks = shape.rows * blocks_per_row(shape.cols);
         const auto tensor =
-            CompressedTensor::create(shape.rows, shape.cols, patterns == 19 ? 0x1p-9f : 0.8371f,
-                                     random_tables(random, codec, patterns),
-                                     test::valid_blocks(random, codec, blocks, patterns));
+            test::random_tensor(random, random_tables(random, codec, patterns), shape.rows,
+                                shape.cols, patterns == 19 ? 0x1p-9f : 0.8371f);
         ASSERT_TRUE(tensor) << tensor.error().message();
         SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.cols));
         expect_reference<T>(tensor->view(), shape, patterns == 19 ? 1 : 0, layout);
@@ -138,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
     Kinds, CudaDecodeTiles,
     ::testing::Values(Tiles{Codec::p4, cuda::Layout::dense}, Tiles{Codec::p2, cuda::Layout::fast},
                       Tiles{Codec::p3, cuda::Layout::fast}, Tiles{Codec::p4, cuda::Layout::fast},
-                      Tiles{Codec::p5, cuda::Layout::fast}),
+                      Tiles{Codec::p5, cuda::Layout::fast}, Tiles{Codec::h4, cuda::Layout::fast}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaDecodeH4 = CudaTest;

@@ -218,30 +218,6 @@ void expect_emulation(const TensorView& tensor, Layout layout, std::size_t batch
   }
 }
 
-/// A tensor of valid blocks. Of H4 blocks some are clipped, some hold many outliers, and padding
-/// holds none.
-inline Result<CompressedTensor> random_tensor(std::mt19937& random, PatternTable table,
-                                              std::size_t rows, std::size_t cols) {
-  const std::size_t blocks = rows * blocks_per_row(cols);
-  const int patterns = table.view().patterns();
-  if (table.codec != Codec::h4) {
-    auto bytes = valid_blocks(random, table.codec, blocks, patterns);
-    return CompressedTensor::create(rows, cols, 0.73f, std::move(table), std::move(bytes));
-  }
-  std::vector<std::uint8_t> bytes(64 * blocks);
-  for (std::size_t b = 0; b < blocks; ++b) {
-    if (b % 17 == 5) continue;  // all zeros
-    h4::Fields fields = random_h4_fields(random, table.view().h4(), 1 + random() % 16);
-    const std::size_t first = b % blocks_per_row(cols) * 128;
-    for (h4::Outlier& outlier : fields.outlier) {
-      const std::size_t values = std::min<std::size_t>(128, cols - first);
-      outlier.position = static_cast<std::uint8_t>(outlier.position % values);
-    }
-    h4::pack(fields, table.view().h4(), bytes.data() + 64 * b);
-  }
-  return CompressedTensor::create(rows, cols, 0.73f, std::move(table), std::move(bytes));
-}
-
 inline Result<CompressedTensor> random_tensor(std::mt19937& random, Codec codec, std::size_t rows,
                                               std::size_t cols) {
   const int patterns = codec == Codec::h4 ? 100 : 256;

@@ -34,6 +34,7 @@ FAST_P4 = (INC + "gemv_fast.cuh", "cuda/gemv_p4.cu", "gemv")
 FAST_P5 = (INC + "gemv_fast.cuh", "cuda/gemv_p5.cu", "gemv")
 NIBBLE = (INC + "gemv_h4.cuh", "cuda/gemv_h4.cu", "gemv")
 TILES_H4 = ("cuda/gemv_tiles.cuh", "cuda/gemv_h4.cu", "gemv")
+NIBBLES = ("cuda/decode_nibbles.cu", "cuda/decode_nibbles.cu", "decode")
 DENSE = (INC + "gemv_dense.cuh", "cuda/gemv_dense.cu", "gemv")
 GEMV = (INC + "gemv.cuh", "cuda/gemv_p4.cu", "gemv")
 GEMV_P5 = (INC + "gemv.cuh", "cuda/gemv_p5.cu", "gemv")
@@ -121,6 +122,10 @@ MUTANTS = [
     ("tail tile", *TILES_H4, "if (row >= job.rows) return;", ""),
     ("lane", *TILES_H4, "apart[row % kTileRows]", "apart[lane / 4]"),
     ("stale accumulator", *TILES_H4, "sum = __fadd_rn(sum, apart", "sum = __fadd_rn(0.0f, apart"),
+    ("sign", *NIBBLES, "8388736.0f - biased", "biased - 8388736.0f"),
+    ("table column", *NIBBLES, "0x7440u + b", "0x7440u"),
+    ("tail tile", *NIBBLES, "i < end; i", "i + 1 < end; i"),
+    ("lane", *NIBBLES, "row < job.rows;", "row + 1 < job.rows;"),
     ("lane", *DENSE, "__shfl_xor_sync(kFullMask, words.y, 1)",
      "__shfl_xor_sync(kFullMask, words.x, 1)"),
     ("lane", *DENSE, "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),

@@ -84,6 +84,12 @@ struct TileLane {
     __device__ __forceinline__ void advance(int columns) { tile += columns * Lane::kWords; }
   };
 
+  /// Values of four bytes + 128 under `factor`, as decode_rows rounds them.
+  static __device__ __forceinline__ void scale(std::uint32_t bytes, float factor,
+                                               float (&values)[4]) {
+    scale_bytes(bytes, factor, values);
+  }
+
   /// Fill GemvTables: `gated` = the tables of DeviceTensorView.
   template <std::size_t N>
   static __device__ __forceinline__ void load_values(std::uint32_t (&values)[N],
