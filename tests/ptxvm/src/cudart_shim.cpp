@@ -623,6 +623,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long lo
   return set(cudaErrorNotSupported);
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return set(cudaErrorNotSupported); }
+cudaError_t cudaGraphDestroy(cudaGraph_t) { return set(cudaErrorNotSupported); }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return set(cudaErrorNotSupported); }
 cudaError_t cudaLaunchHostFunc(cudaStream_t, cudaHostFn_t fn, void* data) {
   fn(data);
   return cudaSuccess;
