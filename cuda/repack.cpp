@@ -6,6 +6,7 @@
 
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tiles.hpp"
+#include "ecco/cuda/tiles_h4.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 
@@ -23,7 +24,7 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
   }
   const bool dense = (pack ? to : from.layout) == Layout::dense;
   const std::size_t bytes = layout_bytes(from.codec, to, from.rows, from.cols);
-  if (layout_bytes(from.codec, pack ? to : from.layout, 1, 1) == 0) {
+  if (!is_planar(from.codec) || (dense && from.codec != Codec::p4)) {
     return fail(StatusCode::unsupported, std::string(dense ? "dense" : "fast") + " tiles of " +
                                              std::string(codec_name(from.codec)));
   }
@@ -71,7 +72,9 @@ std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size
     case Layout::dense:
       return codec == Codec::p4 ? tiles * tile_bytes(codec, true) : 0;
     case Layout::fast:
-      return is_planar(codec) ? tiles * tile_bytes(codec, false) : 0;
+      return is_planar(codec)     ? tiles * tile_bytes(codec, false)
+             : codec == Codec::h4 ? tiles * sizeof(NibbleTile)
+                                  : 0;
     case Layout::automatic:
       break;
   }

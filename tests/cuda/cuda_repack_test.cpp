@@ -376,6 +376,9 @@ TEST_F(CudaRepackErrors, RefusesWhatDoesNotFit) {
   EXPECT_EQ(code(raw->view(), Layout::automatic, space, faults.data()), StatusCode::unsupported);
   EXPECT_EQ(code(fast->view(), Layout::dense, space, faults.data()), StatusCode::unsupported);
   EXPECT_EQ(code(other->view(), Layout::dense, space, faults.data()), StatusCode::unsupported);
+  cuda::DeviceTensorView h4 = raw->view();
+  h4.codec = Codec::h4;
+  EXPECT_EQ(code(h4, Layout::fast, space, faults.data()), StatusCode::unsupported);
   EXPECT_EQ(code(raw->view(), Layout::fast, space, faults.data()), StatusCode::shape_mismatch);
   EXPECT_EQ(code(raw->view(), Layout::dense, {out + 8, kBytes}, faults.data()),
             StatusCode::invalid_argument);
