@@ -8,9 +8,14 @@ install(TARGETS ecco ecco_headers EXPORT ecco_targets
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(DIRECTORY include/ecco DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-  FILES_MATCHING PATTERN "*.hpp")
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
 install(FILES LICENSE README.md docs/format.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(EXPORT ecco_targets NAMESPACE ecco:: DESTINATION "${config_dir}")
+if(ECCO_WITH_CUDA)  # find_package(ecco COMPONENTS cuda)
+  install(TARGETS ecco_cuda EXPORT ecco_cuda_targets
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT ecco_cuda_targets NAMESPACE ecco:: DESTINATION "${config_dir}")
+endif()
 configure_package_config_file(cmake/ecco-config.cmake.in "${PROJECT_BINARY_DIR}/ecco-config.cmake"
   INSTALL_DESTINATION "${config_dir}")
 # Before 1.0 a minor version may change the interface; the soname says the same.

@@ -38,6 +38,17 @@ static_library() {
   return 0
 }
 
+# find_package with the component cuda. Where no GPU is, the program says so.
+cuda_library() {
+  cmake --install "$build" --prefix "$work/prefix" > install.log
+  [ -f prefix/include/ecco/cuda/gemv.cuh ] || fail "no device functions were installed"
+  grep -r --include='*.cmake' "$source" prefix/lib && fail "the package names the folder it was built in"
+  configure consumer -DCMAKE_PREFIX_PATH="$work/prefix" ${CUDA_ROOT:+"-DCUDAToolkit_ROOT=$CUDA_ROOT"}
+  cmake --build consumer --target on_gpu
+  consumer/on_gpu | grep -E 'y\[0\] = |no product: .*(no CUDA-capable|insufficient|driver)' ||
+    fail "on_gpu printed something else"
+}
+
 # add_subdirectory with a shared library, installed from there, then find_package on that.
 shared_library() {
   configure embedded -DECCO_SOURCE_DIR="$source" -DBUILD_SHARED_LIBS=ON -DECCO_INSTALL=ON
