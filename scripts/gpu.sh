@@ -10,10 +10,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 carried=$root/build/gpu-deps
 libraries="libbenchmark-dev libbenchmark1debian libcli11-dev libexpected-dev libfmt-dev libfmt9
-  libgmock-dev libgtest-dev libtbb-dev libtbb12 libtbbbind-2-5 libtbbmalloc2 libxxhash-dev libxxhash0
-  nlohmann-json3-dev"
+  libgmock-dev libgtest-dev libtbb-dev libtbb12 libtbbbind-2-5 libtbbmalloc2 libxxhash-dev
+  libxxhash0 nlohmann-json3-dev"
 
-# Files of the packages with the libraries, 20 MB or so, below $carried/usr.
+# Files of the packages with the libraries, 8 MB, below $carried/usr.
 carry() {
   # shellcheck disable=SC2086  # a list of words
   install_missing $libraries

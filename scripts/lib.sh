@@ -11,8 +11,8 @@ started=$SECONDS
 
 build_packages="cmake g++ ninja-build libcli11-dev libexpected-dev libfmt-dev libsentencepiece-dev
   libtbb-dev libxxhash-dev nlohmann-json3-dev"
-test_packages="clang-14 clang-format-14 libclang-rt-14-dev libgtest-dev python3-numpy
-  python3-venv qemu-user shellcheck"
+test_packages="clang-14 clang-format-14 libbenchmark-dev libclang-rt-14-dev libgtest-dev
+  python3-numpy python3-venv qemu-user shellcheck"
 
 # NVIDIA's compiler and disassembler on PyPI: one release of the compiler, which takes gcc 12.
 cuda_compiler="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88
