@@ -32,6 +32,7 @@ DeviceTensorView panel_of(const DeviceTensorView& tensor, std::size_t first, std
   panel.rows = count;
   panel.tensor_scale = 1.0f;
   panel.blocks += layout_bytes(tensor.codec, tensor.layout, first, tensor.cols);
+  if (panel.row_begins != nullptr) panel.row_begins += first;
   return panel;
 }
 

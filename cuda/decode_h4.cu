@@ -2,6 +2,7 @@
 // H4 blocks -> half, bfloat16, float: a lane per block, or the paper's decoder, a warp per block.
 #include "ecco/cuda/h4_lane.cuh"
 #include "ecco/cuda/h4_warp.cuh"
+#include "h4_tables.cuh"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -10,31 +11,6 @@ namespace {
 constexpr int kWarps = kThreads / kWarpLanes;
 constexpr int kLaneThreads = 128;  ///< of the lane decoder, whose warps take much shared memory
 constexpr int kLaneWarps = kLaneThreads / kWarpLanes;
-
-/// Dynamic shared memory: the codes, aligned by hand.
-std::size_t code_bytes(const H4Tables& tables) {
-  return static_cast<std::size_t>(tables.codebook_count) * h4::kBookBytes + h4::kBookBytes - 4;
-}
-
-h4::Tables device_tables(const H4Tables& tables) {
-  return {static_cast<const float4*>(tables.patterns),
-          tables.codes,
-          tables.pattern_count,
-          tables.codebook_count,
-          ecco::h4::index_bits(tables.pattern_count),
-          ecco::h4::index_bits(tables.codebook_count)};
-}
-
-/// Copies the codes to dynamic shared memory, to the first place aligned as walk_block wants it.
-__device__ __forceinline__ const std::uint32_t* load_codes(std::uint32_t* dynamic,
-                                                           const h4::Tables& tables) {
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(dynamic));
-  std::uint32_t* codes = dynamic + pinned(static_cast<int>(-address & (h4::kBookBytes - 1)) / 4);
-  const unsigned count = static_cast<unsigned>(tables.codebook_count * h4::kCodeEntries);
-  for (unsigned i = threadIdx.x; i < count; i += blockDim.x) codes[i] = tables.codes[i];
-  __syncthreads();
-  return codes;
-}
 
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads)
@@ -159,8 +135,8 @@ __global__ void __launch_bounds__(kLaneThreads)
     scratch.destinations[lane] = to;
     h4::tabulate_values<T>(scratch, tables.patterns + 4 * header.pattern,
                            job.tensor_scale * h4::fp8_value(header.scale));
-    const h4::LaneBlock walked =
-        h4::walk_block(scratch, tables.header_bits(), header.codebook, codes);
+    const h4::LaneBlock walked = h4::walk_block(scratch, static_cast<unsigned>(lane),
+                                                tables.header_bits(), header.codebook, codes);
     __syncwarp();
     write_blocks<kVector>(scratch);
     __syncwarp();

@@ -30,7 +30,8 @@ __global__ void __launch_bounds__(kThreads) place_kernel(DecodeTilesJob job, T* 
     std::uint32_t i = job.row_begins[row] + static_cast<unsigned>(lane_index());
     for (; i < end; i += kWarpLanes) {
       const uint2 sparse = job.sparse[i];
-      out[row * job.row_stride + sparse.x] = from_float<T>(__uint_as_float(sparse.y));
+      const float value = __fmul_rn(job.tensor_scale, __uint_as_float(sparse.y));
+      out[row * job.row_stride + sparse.x] = from_float<T>(value);
     }
   }
 }

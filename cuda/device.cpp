@@ -48,18 +48,10 @@ Result<int> usable_device() {
 template <typename T>
 Result<detail::DecodeJob> decode_job(const std::uint8_t* blocks, std::size_t per_row,
                                      float tensor_scale, const MatrixView<T>& out) {
-  if (!aligned(out.data, sizeof(T))) {
-    return fail(StatusCode::invalid_argument,
-                "the output is not aligned to its " + std::to_string(sizeof(T)) + "-byte values");
-  }
-  if (!aligned(blocks, kAlignment)) {
-    return fail(StatusCode::invalid_argument, "the blocks are not aligned to 16 bytes");
-  }
-  if (out.rows > 1 && out.row_stride < out.cols) {
-    return fail(StatusCode::invalid_argument, "rows of " + std::to_string(out.cols) +
-                                                  " values lie " + std::to_string(out.row_stride) +
-                                                  " values apart");
-  }
+  const bool empty = out.rows == 0 || out.cols == 0;
+  Status status = detail::check_matrix("output", out);
+  if (status) status = detail::check_address("blocks", blocks, kAlignment, empty);
+  if (!status) return fail(status);
   if (out.cols > kMostBlocks || (per_row > 0 && out.rows > kMostBlocks / per_row)) {
     return fail(StatusCode::unsupported, "a matrix of 2^31 blocks or columns or more");
   }
@@ -91,7 +83,7 @@ cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob
                                      job.row_stride,
                                      job.vector,
                                      tensor.row_begins,
-                                     detail::sparse_values(tensor)};
+                                     reinterpret_cast<const uint2*>(tensor.sparse)};
   if (tensor.codec == Codec::h4) return detail::decode_nibbles(tiles, out, stream);
   return tensor.layout == Layout::dense ? detail::decode_dense(tiles, out, stream)
                                         : detail::decode_fast(tensor.codec, tiles, out, stream);
@@ -127,6 +119,7 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
 template <typename T>
 Status decode_activations(const std::uint8_t* blocks, float tensor_scale, MatrixView<T> out,
                           Stream stream) {
+  if (Status status = detail::check_scale(tensor_scale); !status) return status;
   constexpr std::size_t kValues = 64;
   const std::size_t per_row = out.cols / kValues + (out.cols % kValues != 0 ? 1 : 0);
   const auto job = decode_job(blocks, per_row, tensor_scale, out);
@@ -261,6 +254,7 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
                words + tables.gated_at,
                words + tables.codes_at,
                tables.row_begins_at != 0 ? words + tables.row_begins_at : nullptr,
+               tables.row_begins_at != 0 ? words + tables.sparse_at : nullptr,
                tensor.table().patterns(),
                tables.codebooks};
   out.blocks_ = std::move(*blocks);

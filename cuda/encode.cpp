@@ -28,21 +28,11 @@ using detail::kMostBlocks;
 template <typename T>
 Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& rows,
                                      float tensor_scale, std::span<std::uint8_t> blocks) {
-  if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
-    return fail(StatusCode::invalid_argument, "tensor_scale is not in (0, 1e34]");
-  }
-  if (!aligned(rows.data, sizeof(T))) {
-    return fail(StatusCode::invalid_argument,
-                "the rows are not aligned to their " + std::to_string(sizeof(T)) + "-byte values");
-  }
-  if (!aligned(blocks.data(), detail::kAlignment)) {
-    return fail(StatusCode::invalid_argument, "the blocks are not aligned to 16 bytes");
-  }
-  if (rows.rows > 1 && rows.row_stride < rows.cols) {
-    return fail(StatusCode::invalid_argument,
-                "rows of " + std::to_string(rows.cols) + " values lie " +
-                    std::to_string(rows.row_stride) + " values apart");
-  }
+  const bool empty = rows.rows == 0 || rows.cols == 0;
+  Status status = detail::check_scale(tensor_scale);
+  if (status) status = detail::check_matrix("rows", rows);
+  if (status) status = detail::check_address("blocks", blocks.data(), detail::kAlignment, empty);
+  if (!status) return fail(status);
   const auto group = static_cast<std::size_t>(group_values(codec));
   const std::size_t per_row = rows.cols / group + (rows.cols % group != 0 ? 1 : 0);
   if (rows.cols > kMostBlocks || (per_row > 0 && rows.rows > kMostBlocks / per_row)) {

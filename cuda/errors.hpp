@@ -11,6 +11,8 @@
 #include <string>
 
 #include "ecco/status.hpp"
+#include "ecco/tensor.hpp"
+#include "ecco/types.hpp"
 
 namespace ecco::cuda::detail {
 
@@ -32,8 +34,11 @@ inline Status failure(const char* what, cudaError_t error) noexcept {
   }
 }
 
+/// Takes the error from the runtime, so that the caller's next call does not report it again.
 inline Status check(const char* what, cudaError_t error) noexcept {
-  return error == cudaSuccess ? Status() : failure(what, error);
+  if (error == cudaSuccess) return {};
+  cudaGetLastError();
+  return failure(what, error);
 }
 
 inline bool aligned(const void* address, std::size_t bytes) noexcept {
@@ -41,12 +46,43 @@ inline bool aligned(const void* address, std::size_t bytes) noexcept {
 }
 
 /// Error: invalid_argument unless `device` is the current one.
+/// `device` < 0 stands for any.
 inline Status check_device(int device) {
+  if (device < 0) return {};
   int current = 0;
   if (Status status = check("cudaGetDevice", cudaGetDevice(&current)); !status) return status;
   if (device == current) return {};
   return {StatusCode::invalid_argument, "the tensor lies on device " + std::to_string(device) +
                                             ", current is " + std::to_string(current)};
+}
+
+/// `bytes` = the alignment that `what` needs; null will do if it has no values.
+inline Status check_address(const char* what, const void* address, std::size_t bytes, bool empty) {
+  if (address == nullptr && !empty) {
+    return {StatusCode::invalid_argument, std::string(what) + ": a null address"};
+  }
+  if (aligned(address, bytes)) return {};
+  return {StatusCode::invalid_argument, std::string(what) +
+                                            ": an address that is not aligned to " +
+                                            std::to_string(bytes) + " bytes"};
+}
+
+/// Address and stride of a matrix in device memory.
+template <typename T>
+Status check_matrix(const char* what, const MatrixView<T>& matrix) {
+  if (matrix.rows > 1 && matrix.row_stride < matrix.cols) {
+    return {StatusCode::invalid_argument, std::string(what) + ": rows of " +
+                                              std::to_string(matrix.cols) + " values lie " +
+                                              std::to_string(matrix.row_stride) + " values apart"};
+  }
+  return check_address(what, matrix.data, sizeof(T), matrix.rows == 0 || matrix.cols == 0);
+}
+
+/// As encoders choose it.
+inline Status check_scale(float tensor_scale) {
+  if (tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale) return {};
+  return {StatusCode::invalid_argument,
+          "a tensor_scale of " + std::to_string(tensor_scale) + " is not in (0, 1e34]"};
 }
 
 /// Runs a function that may lack memory for its messages.

@@ -74,7 +74,7 @@ template <typename T>
 Status multiply_by_gemv(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
                         Activations activations, std::span<std::uint8_t> workspace,
                         Stream stream) {
-  if (Status status = detail::check_product(tensor, detail::Numbers<T>{x}, y); !status) {
+  if (Status status = detail::check_shapes(tensor, detail::Numbers<T>{x}, y); !status) {
     return status;
   }
   Status status;
@@ -90,12 +90,13 @@ Status multiply_by_gemv(const DeviceTensorView& tensor, MatrixView<const T> x, M
 template <typename T>
 Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
                 Activations activations, std::span<std::uint8_t> workspace, Stream stream) {
+  if (x.rows == 0) return detail::check_shapes(tensor, detail::Numbers<T>{x}, y);
   if (x.rows < kGemmFrom) return gemv(tensor, x, y, activations, workspace, stream);
   if (tensor.codec == Codec::h4) {
     return multiply_by_gemv(tensor, x, y, activations, workspace, stream);
   }
   const detail::Numbers<T> input{x};
-  if (Status status = detail::check_product(tensor, input, y); !status) return status;
+  if (Status status = detail::check_shapes(tensor, input, y); !status) return status;
   if (tensor.rows == 0) return {};
   if (tensor.cols == 0) return detail::clear(y, stream);
   const Pass pass = make_pass(tensor, x.rows);

@@ -63,7 +63,7 @@ Status check_gemv(const DeviceTensorView& tensor, const Input& x, const MatrixVi
   if (x.rows() == 0 || x.rows() > kMaxBatch) {
     return {StatusCode::invalid_argument, std::to_string(x.rows()) + " vectors are not 1..16"};
   }
-  return detail::check_product(tensor, x, y);
+  return detail::check_shapes(tensor, x, y);
 }
 
 /// Quantises the vectors of a pass, multiplies, and adds up slices and digits.
@@ -92,10 +92,7 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   job.slice = pass.plan.slice;
   job.columns = pass.columns();
   job.sum_stride = pass.direct() ? y_stride : std::size_t{pass.row_tiles} * kTileRows;
-  status = check("gemv", tensor.layout == Layout::raw
-                             ? detail::gemv_raw(tensor.codec, job, pass.plan.slices, stream)
-                             : detail::gemv_tiles(tensor.codec, tensor.layout == Layout::dense,
-                                                  job, pass.plan.slices, stream));
+  status = check("gemv", detail::gemv_launch(tensor, job, pass.plan.slices, stream));
   if (!status || pass.direct()) return status;
   return check("gemv_finish",
                detail::gemv_finish({sums, y, y_stride, rows, pass.batch, pass.digits,

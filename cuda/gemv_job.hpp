@@ -9,12 +9,6 @@
 
 namespace ecco::cuda::detail {
 
-/// Where the values apart of an h4 tensor lie behind DeviceTensorView::row_begins, if it has such.
-inline const uint2* sparse_values(const DeviceTensorView& tensor) {
-  if (tensor.row_begins == nullptr) return nullptr;
-  return reinterpret_cast<const uint2*>(tensor.row_begins + (tensor.rows + 2) / 2 * 2);
-}
-
 /// A product without activations, sums and slices.
 inline GemvJob gemv_job(const DeviceTensorView& tensor) {
   GemvJob job{};
@@ -22,12 +16,24 @@ inline GemvJob gemv_job(const DeviceTensorView& tensor) {
   job.gated = product_table(tensor);
   job.codes = tensor.codes;
   job.row_begins = tensor.row_begins;
-  job.sparse = sparse_values(tensor);
+  job.sparse = reinterpret_cast<const uint2*>(tensor.sparse);
   job.tensor_scale = tensor.tensor_scale;
   job.rows = static_cast<unsigned>(tensor.rows);
   job.row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
   job.column_tiles = static_cast<unsigned>(blocks_per_row(tensor.cols));
   return job;
+}
+
+/// The kernel of the tensor's codec and layout.
+inline cudaError_t gemv_launch(const DeviceTensorView& tensor, const GemvJob& job, unsigned slices,
+                               cudaStream_t stream) {
+  if (tensor.layout != Layout::raw) {
+    return gemv_tiles(tensor.codec, tensor.layout == Layout::dense, job, slices, stream);
+  }
+  if (tensor.codec != Codec::h4) return gemv_raw(tensor.codec, job, slices, stream);
+  const H4Tables tables{tensor.patterns, tensor.codes, tensor.pattern_count,
+                        tensor.codebook_count};
+  return gemv_raw_h4(job, tables, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

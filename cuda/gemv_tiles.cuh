@@ -31,9 +31,12 @@ template <int NB, int NT>
 __device__ __forceinline__ void multiply_apart(const GemvJob& job, unsigned row_tile, int warp,
                                                const float* factors,
                                                float (&out)[kTileRows][NT][8]) {
-  const SparseRows rows{job.row_begins, reinterpret_cast<const SparseValue*>(job.sparse),
+  const SparseRows rows{job.row_begins,
+                        reinterpret_cast<const SparseValue*>(job.sparse),
                         reinterpret_cast<const std::int8_t*>(job.gated + kNullAt),
-                        reinterpret_cast<const std::uint32_t*>(job.tiles), job.column_tiles};
+                        reinterpret_cast<const std::uint32_t*>(job.tiles),
+                        job.column_tiles,
+                        job.tensor_scale};
   for (unsigned r = static_cast<unsigned>(warp); r < kTileRows; r += kWarps) {
     const unsigned row = row_tile * kTileRows + r;
     if (row >= job.rows) return;

@@ -27,21 +27,6 @@ std::string sized(std::size_t rows, std::size_t cols) {
   return std::to_string(rows) + " x " + std::to_string(cols);
 }
 
-/// Error: invalid_argument.
-template <typename T>
-Status check_matrix(const char* name, const MatrixView<T>& matrix) {
-  if (!aligned(matrix.data, sizeof(T))) {
-    return {StatusCode::invalid_argument, std::string(name) + " are not aligned to their " +
-                                              std::to_string(sizeof(T)) + "-byte values"};
-  }
-  if (matrix.rows > 1 && matrix.row_stride < matrix.cols) {
-    return {StatusCode::invalid_argument, std::string(name) + " of " +
-                                              std::to_string(matrix.cols) + " values lie " +
-                                              std::to_string(matrix.row_stride) + " values apart"};
-  }
-  return {};
-}
-
 /// Shapes of a product with a page of `width` values per token. Errors: shape_mismatch.
 template <typename T>
 Status check_shapes(Codec codec, std::size_t width, const MatrixView<const T>& queries,
@@ -68,14 +53,13 @@ Status check_shapes(Codec codec, std::size_t width, const MatrixView<const T>& q
 
 Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::size_t width,
                                           float tensor_scale,
-                                          std::span<std::uint8_t> memory) noexcept {
+                                          std::span<std::uint8_t> memory) noexcept try {
   if (width == 0) return fail(StatusCode::invalid_argument, "a KV page needs values per token");
-  if (!(tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale)) {
-    return fail(StatusCode::invalid_argument, "tensor_scale is not in (0, 1e34]");
+  Status status = detail::check_scale(tensor_scale);
+  if (status) {
+    status = detail::check_address("memory", memory.data(), detail::kAlignment, memory.empty());
   }
-  if (!aligned(memory.data(), detail::kAlignment)) {
-    return fail(StatusCode::invalid_argument, "the memory is not aligned to 16 bytes");
-  }
+  if (!status) return fail(status);
   if (codec.codec != Codec::a8 && codec.encoding == nullptr) {
     return fail(StatusCode::invalid_argument, "the codec has no tables of an encoder");
   }
@@ -90,6 +74,8 @@ Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::siz
     return fail(StatusCode::unsupported, "a KV page of 2^31 blocks or more");
   }
   return page;
+} catch (const std::bad_alloc&) {
+  return fail(StatusCode::out_of_memory, "a KV page");
 }
 
 template <typename T>
@@ -145,11 +131,9 @@ Status DeviceKvPage::score_rows(std::size_t first, MatrixView<const T> queries,
                                 MatrixView<float> out, Stream stream) const {
   if (Status status = check_shapes(codec_.codec, width_, queries, out); !status) return status;
   if (Status status = check_range(first, out.cols); !status) return status;
-  if (Status status = check_matrix("queries", queries); !status) return status;
-  if (Status status = check_matrix("scores", out); !status) return status;
-  if (codec_.device >= 0) {
-    if (Status status = detail::check_device(codec_.device); !status) return status;
-  }
+  if (Status status = detail::check_matrix("queries", queries); !status) return status;
+  if (Status status = detail::check_matrix("scores", out); !status) return status;
+  if (Status status = detail::check_device(codec_.device); !status) return status;
   if (queries.rows > kMostRuns) {
     return {StatusCode::unsupported, std::to_string(queries.rows) + " queries, 65535 at most"};
   }

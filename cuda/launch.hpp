@@ -178,6 +178,8 @@ cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
 /// The same on raw blocks of a planar codec.
 cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream);
+cudaError_t gemv_raw_h4(const GemvJob& job, const H4Tables& tables, unsigned slices,
+                        cudaStream_t stream);
 
 /// y[vector][row] = sums over slices and digits.
 struct FinishJob {

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -22,13 +23,7 @@ struct Numbers {
 
   [[nodiscard]] std::size_t rows() const { return x.rows; }
   [[nodiscard]] std::size_t cols() const { return x.cols; }
-  [[nodiscard]] Status check_memory() const {
-    if (x.rows > 1 && x.row_stride < x.cols) {
-      return {StatusCode::invalid_argument, "the rows of x overlap"};
-    }
-    if (aligned(x.data, sizeof(T))) return {};
-    return {StatusCode::invalid_argument, "x is not aligned to its values"};
-  }
+  [[nodiscard]] Status check_memory() const { return check_matrix("x", x); }
   cudaError_t quantize(QuantizeJob job, std::size_t first, unsigned batch, bool two_digits,
                        Stream stream) const {
     job.x_stride = x.row_stride;
@@ -43,8 +38,8 @@ struct A8Blocks {
   [[nodiscard]] std::size_t rows() const { return x.rows; }
   [[nodiscard]] std::size_t cols() const { return x.cols; }
   [[nodiscard]] Status check_memory() const {
-    if (aligned(x.blocks, kAlignment)) return {};
-    return {StatusCode::invalid_argument, "the blocks of x are not aligned to 16 bytes"};
+    if (Status status = check_scale(x.tensor_scale); !status) return status;
+    return check_address("blocks of x", x.blocks, kAlignment, x.rows == 0 || x.cols == 0);
   }
   cudaError_t quantize(QuantizeJob job, std::size_t first, unsigned batch, bool two_digits,
                        Stream stream) const {
@@ -64,24 +59,13 @@ Status check_shapes(const DeviceTensorView& tensor, const Input& x, const Matrix
                 ", y of " + std::to_string(y.rows) + " x " + std::to_string(y.cols)};
   }
   if (Status status = x.check_memory(); !status) return status;
-  if (y.rows > 1 && y.row_stride < y.cols) {
-    return {StatusCode::invalid_argument, "the rows of y overlap"};
+  if (tensor.rows > kMostBlocks || tensor.cols > kMostBlocks) {
+    return {StatusCode::unsupported, "a tensor of 2^31 rows or columns or more"};
   }
-  if (!aligned(y.data, sizeof(float))) {
-    return {StatusCode::invalid_argument, "y is not aligned to its values"};
-  }
-  if (!aligned(tensor.blocks, kAlignment)) {
-    return {StatusCode::invalid_argument, "the blocks or tiles are not aligned to 16 bytes"};
-  }
-  return check_device(tensor.device);
-}
-
-/// The same for the kernels of products.
-template <typename Input>
-Status check_product(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
-  if (is_planar(tensor.codec) || tensor.layout == Layout::fast) return check_shapes(tensor, x, y);
-  return {StatusCode::unsupported,
-          "products of raw blocks of " + std::string(codec_name(tensor.codec))};
+  Status status = check_matrix("y", y);
+  const bool empty = tensor.rows == 0 || tensor.cols == 0;
+  if (status) status = check_address("blocks of the tensor", tensor.blocks, kAlignment, empty);
+  return status ? check_device(tensor.device) : status;
 }
 
 /// The table of values that products of a tensor's layout read.
@@ -99,8 +83,9 @@ inline Status check_workspace(std::span<std::uint8_t> workspace, std::size_t byt
 
 /// y = 0, the product of a tensor without columns.
 inline Status clear(const MatrixView<float>& y, Stream stream) {
-  return check("cudaMemset2DAsync", cudaMemset2DAsync(y.data, y.row_stride * sizeof(float), 0,
-                                                      y.cols * sizeof(float), y.rows, stream));
+  const std::size_t pitch = std::max(y.row_stride, y.cols) * sizeof(float);
+  return check("cudaMemset2DAsync",
+               cudaMemset2DAsync(y.data, pitch, 0, y.cols * sizeof(float), y.rows, stream));
 }
 
 }  // namespace ecco::cuda::detail

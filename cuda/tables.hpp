@@ -23,6 +23,7 @@ struct HostTables {
   std::size_t gated_at = 0;
   std::size_t codes_at = 0;
   std::size_t row_begins_at = 0;
+  std::size_t sparse_at = 0;
   int codebooks = 0;
 };
 
@@ -107,12 +108,12 @@ inline void append_class_code(HostTables& out) {
   }
 }
 
-/// Appends what DeviceTensorView::row_begins points to.
+/// Appends what DeviceTensorView::row_begins and sparse point to.
 inline void append_sparse(const NibbleTiles& tiles, HostTables& out) {
-  out.row_begins_at = (out.words.size() + 1) / 2 * 2;
-  out.words.resize(out.row_begins_at);
+  out.row_begins_at = out.words.size();
   out.words.insert(out.words.end(), tiles.row_begins.begin(), tiles.row_begins.end());
-  out.words.resize((out.words.size() + 1) / 2 * 2);
+  out.sparse_at = (out.words.size() + 1) / 2 * 2;  // aligned to a SparseValue
+  out.words.resize(out.sparse_at);
   for (const SparseValue& sparse : tiles.sparse) {
     out.words.push_back(sparse.column);
     out.words.push_back(float_bits(sparse.value));

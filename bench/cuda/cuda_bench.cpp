@@ -143,9 +143,9 @@ void add_products(const Shape& shape, const std::vector<std::size_t>& batches) {
   };
   for (const Setting& setting : kProducts) {
     for (const std::size_t batch : batches) {
-      const bool in_half = batch >= cuda::kGemmFrom;
+      const bool in_half = batch >= cuda::kGemmFrom && setting.codec != Codec::h4;
       add_product(setting, batch, cuda::Activations::int8, in_half ? "/half" : "/int8");
-      if (in_half || setting.codec != Codec::p4) continue;
+      if (batch > cuda::kMaxBatch || setting.codec != Codec::p4) continue;
       add_product(setting, batch, cuda::Activations::int16, "/int16");
     }
   }

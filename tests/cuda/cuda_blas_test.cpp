@@ -84,12 +84,9 @@ TEST_P(CudaBlas, MultipliesInPanels) {
   std::mt19937 random(91);
   const auto [codec, layout] = GetParam();
   for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 1}, {37, 300}}) {
-    const std::size_t count = rows * blocks_per_row(cols);
-    const bool h4 = codec == Codec::h4;
-    const auto tensor = CompressedTensor::create(
-        rows, cols, 0x1p20f, test::random_tables(random, codec, h4 ? 64 : 256),
-        h4 ? test::arbitrary_blocks(random, codec, count)
-           : test::valid_blocks(random, codec, count, 256));
+    const auto tensor = test::random_tensor(
+        random, test::random_tables(random, codec, codec == Codec::h4 ? 64 : 256), rows, cols,
+        0x1p20f);
     ASSERT_TRUE(tensor);
     expect_product(tensor->view(), layout, 0, random);
     expect_product(tensor->view(), layout, 16, random);
@@ -102,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Kind{Codec::p2, Layout::raw}, Kind{Codec::p3, Layout::fast},
                       Kind{Codec::p4, Layout::raw}, Kind{Codec::p4, Layout::dense},
                       Kind{Codec::p4, Layout::fast}, Kind{Codec::p5, Layout::fast},
-                      Kind{Codec::h4, Layout::raw}),
+                      Kind{Codec::h4, Layout::raw}, Kind{Codec::h4, Layout::fast}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaBlasErrors = CudaTest;

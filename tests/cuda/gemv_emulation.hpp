@@ -114,11 +114,13 @@ inline float dot_apart(const TensorView& tensor, std::size_t row, const Digit& x
   return lanes[0];
 }
 
-/// Row `row` times a digit: warps take every eighth block of a slice of K; sums of warps and of
-/// values apart, then of slices, in order.
-inline float dot_row(const TensorView& tensor, std::size_t row, const Digit& x,
+/// Row `row` times a digit: warps take every eighth block of a slice of K; sums of warps and, of
+/// H4's tiles, of values apart, then of slices, in order. Raw H4: outliers right after their
+/// block.
+inline float dot_row(const TensorView& tensor, Layout layout, std::size_t row, const Digit& x,
                      const cuda::detail::GemvPlan& plan) {
   const std::size_t blocks = tensor.blocks_per_row();
+  const bool apart = tensor.codec() == Codec::h4 && layout != Layout::raw;
   float total = 0.0f;
   for (std::size_t s = 0; s < plan.slices; ++s) {
     const std::size_t first = s * plan.slice;
@@ -127,16 +129,24 @@ inline float dot_row(const TensorView& tensor, std::size_t row, const Digit& x,
       float sum = 0.0f;
       for (std::size_t b = first + warp; b < std::min<std::size_t>(first + plan.slice, blocks);
            b += kWarps) {
-        const Int8Block weights =
-            tile_block(tensor, tensor.row(row) + block_bytes(tensor.codec()) * b).weights;
+        const std::uint8_t* block = tensor.row(row) + block_bytes(tensor.codec()) * b;
+        Int8Block weights;
+        decode_block(tensor, block, weights);
+        if (apart) weights = tile_block(tensor, block).weights;
         int dot = 0;
         for (std::size_t e = 0; e < 128; ++e) dot += weights.values[e] * x.values[128 * b + e];
         const float factor = weights.factor * x.factors[b];
         sum = std::fma(factor, static_cast<float>(dot), sum);
+        if (tensor.codec() != Codec::h4 || apart) continue;
+        for (int i = 0; i < weights.outliers; ++i) {
+          const float weight = weights.outlier_values[i] * x.factors[b];
+          const std::int8_t digit = x.values[128 * b + weights.positions[i]];
+          sum = std::fma(weight, static_cast<float>(digit), sum);
+        }
       }
       slice += sum;
     }
-    if (tensor.codec() == Codec::h4) slice += dot_apart(tensor, row, x, s, plan.slices);
+    if (apart) slice += dot_apart(tensor, row, x, s, plan.slices);
     total += slice;
   }
   return total;
@@ -210,8 +220,8 @@ void expect_emulation(const TensorView& tensor, Layout layout, std::size_t batch
     for (std::size_t k = 0; k < tensor.cols(); ++k) values.push_back(to_float(x[i * stride + k]));
     const std::vector<Digit> digits = digits_of(values, activations);
     for (std::size_t r = 0; r < tensor.rows(); ++r) {
-      float want = dot_row(tensor, r, digits[0], plan);
-      if (digits.size() == 2) want += dot_row(tensor, r, digits[1], plan);
+      float want = dot_row(tensor, layout, r, digits[0], plan);
+      if (digits.size() == 2) want += dot_row(tensor, layout, r, digits[1], plan);
       ASSERT_EQ(float_bits(got[i * (tensor.rows() + 3) + r]), float_bits(want))
           << "vector " << i << ", row " << r;
     }

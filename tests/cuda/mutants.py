@@ -47,6 +47,8 @@ RAW = (INC + "gemv_raw.cuh", "cuda/gemv_raw.cu", "gemv")
 GEMM = ("cuda/gemm.cuh", "cuda/gemm_fast.cu", "gemm")
 LARGEST = (INC + "intrinsics.cuh", "cuda/quantize.cu", "gemv")
 ROUND = ("cuda/round_half.cu", "cuda/round_half.cu", "gemm")
+RAW_H4 = (INC + "gemv_raw_h4.cuh", "cuda/gemv_raw_h4.cu", "gemv")
+RAW_H4_CU = ("cuda/gemv_raw_h4.cu", "cuda/gemv_raw_h4.cu", "gemv")
 MUTANTS = [
     ("shift by 64", *PLANAR, "place >= 0 ? shift_right(tail", "place >= -63 ? shift_right(tail"),
     ("lane", *PLANAR, "(t & 1) != 0 ? other : 0", "(t & 2) != 0 ? other : 0"),
@@ -230,7 +232,7 @@ MUTANTS += [
     ("bound", *ENCODE_H4, "if (word < 15) atomicOr", "if (word < 14) atomicOr"),
     ("lane", *ENCODE_H4, "if (lane >= distance) end", "if (lane > distance) end"),
     ("stale accumulator", *ENCODE_H4, "open &= ~(1u << i)", "open &= ~0u"),
-    ("rounding", *ENCODE_H4, "quotients[i] = values[i] / m", "quotients[i] = values[i] * (1.0f / m)"),
+    ("rounding", *ENCODE_H4, "__fdiv_rn(values[i], m)", "values[i] * (1.0f / m)"),
     ("rounding", *TARGETS, "__float2int_rn(", "__float2int_rz("),
     ("lane", *TARGETS, "if (16 * (lane % 8) + 4 * t + lane / 8 < count)", "if (4 * lane + t < count)"),
     ("bound", *SEARCH, "steps < 2 && code >= least_code_ ? 0", "steps < 3 && code >= least_code_ ? 0"),
@@ -275,6 +277,19 @@ MUTANTS += [
     ("sync", *KV_SCORES, "static_cast<int>(job.tokens - first)); __syncwarp();",
      "static_cast<int>(job.tokens - first));"),
     ("stale accumulator", *KV_SCORES, "a8::dot_lanes(__ldg(words + 16 * b)", "a8::dot_lanes(__ldg(words)"),
+    ("bound", *RAW_H4, "coded == 32 ? 0u : 0xffffffffu << coded", "0xffffffffu << coded"),
+    ("bound", *RAW_H4, "at <= kBlockBits - kOutlierBits; at", "at < kBlockBits - kOutlierBits; at"),
+    ("mask", *RAW_H4, "& 0x01010101u) * 255u", "& 0x01010101u) * 127u"),
+    ("stale accumulator", *RAW_H4, "if (known) continue;", ""),
+    ("lane", *RAW_H4, "column % NB * 64", "column % 2 * 64"),
+    ("rounding", *RAW_H4, "__fmul_rn(value, x.factors", "__fmul_rz(value, x.factors"),
+    ("sign", *RAW_H4, "if (header.is_zero()) walked = {kGroup, kBlockBits};", ""),
+    ("sync", *RAW_H4, "} __syncwarp(); if (lane < kTileRows) { const Header",
+     "} if (lane < kTileRows) { const Header"),
+    ("sync", *RAW_H4_CU, "acc, half); } __syncwarp();", "acc, half); }"),
+    ("sync", *RAW_H4_CU, "} __syncthreads(); #pragma unroll for (int n", "} #pragma unroll for (int n"),
+    ("tail tile", *RAW_H4_CU, "job.rows - 1);", "job.rows);"),
+    ("table column", *RAW_H4_CU, "symbols.part(1)), marks >> 16", "symbols.part(1)), marks"),
 ]
 
 
@@ -329,8 +344,10 @@ class Runner:
                     env={**os.environ, "PTXVM_SEED": seed, "PTXVM_MAX_STEPS": "20000000"})
             except subprocess.TimeoutExpired:
                 return None
-            if done.returncode != 0:
+            if b"[  FAILED  ]" in done.stdout:
                 return None
+            if done.returncode != 0:
+                return f"cuda_{test}_test stopped without a failure: {done.stderr[-300:]!r}"
         return f"no failure in cuda_{test}_test"
 
 

@@ -152,6 +152,8 @@ def main():
             for name in matching:
                 short = f"{architecture} {re.search(entry[0], name)[0]}"
                 check_loop(report, short, code[name], usage[name], entry)
+        if not any(re.search(H4_KERNEL, name) for name in code):
+            report(False, f"{architecture}: no kernel {H4_KERNEL}")
         for name in (n for n in code if re.search(H4_KERNEL, n)):
             check_h4(report, f"{architecture} {H4_KERNEL}", code[name])
     print(f"{len(failures)} failed")

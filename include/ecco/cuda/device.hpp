@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Compressed matrices on a GPU: upload, decode. Compiles without nvcc and without CUDA headers;
-// link ecco::cuda. Every function works on the current device; `stream` = nullptr is the default
-// stream. Compute calls neither allocate nor wait: their errors are those of arguments and of the
-// launch; what fails later on the device, the caller's next synchronisation reports.
+// Compressed matrices on a GPU: upload, decode, multiply. Compiles without nvcc and without CUDA
+// headers; link ecco::cuda. Every function works on the current device; `stream` = nullptr is the
+// default stream. Compute calls neither allocate nor wait: their errors are those of arguments and
+// of the launch; what fails later on the device, the caller's next synchronisation reports.
 #pragma once
 
 #include <cstddef>
@@ -69,9 +69,9 @@ struct DeviceTensorView {
   const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
   const std::uint32_t* gated = nullptr;    ///< planar: values for tiles, aligned to 16 bytes
   const std::uint32_t* codes = nullptr;    ///< h4, p4: table of codes
-  /// h4, fast: where the values apart of each row begin, rows + 1 words; behind these and up to
-  /// one of padding the values, (column, bits of the value), NibbleTiles of tiles_h4.hpp.
+  /// h4, fast: where the values apart of each row begin in `sparse`, and the last one's end.
   const std::uint32_t* row_begins = nullptr;
+  const std::uint32_t* sparse = nullptr;  ///< SparseValue of tiles_h4.hpp, aligned to 8 bytes
   int pattern_count = 0;
   int codebook_count = 0;  ///< h4
 };
@@ -165,13 +165,13 @@ inline constexpr std::size_t kMaxBatch = 16;  ///< vectors of one gemv
 std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept;
 
-/// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of a planar codec; x = batch x
+/// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of any codec and layout; x = batch x
 /// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; the sum of a
 /// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
 /// group of x with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to
 /// 16 bytes and not used by other work at the same time. Errors: shape_mismatch, invalid_argument,
-/// unsupported (layout), device_error.
+/// unsupported (2^31 rows or columns), device_error.
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,

@@ -60,7 +60,7 @@ __device__ __forceinline__ std::uint32_t encode_lanes(float (&values)[4], int la
   std::uint32_t bytes[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const float quotient = reference::clamp_quotient(values[i] / factor);
+    const float quotient = reference::clamp_quotient(__fdiv_rn(values[i], factor));
     int q = reference::nearest_even(quotient);
     if (i == 3 && carries) {
       q = reference::nearest_odd(quotient) & ~1;

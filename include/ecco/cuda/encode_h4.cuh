@@ -247,12 +247,13 @@ __device__ __forceinline__ std::uint32_t encode_kv_warp(float (&values)[4], int 
                     : at_largest == 1 ? values[1]
                     : at_largest == 2 ? values[2]
                                       : values[3];
-  const fp8_e4m3 scale = to_fp8_e4m3(__shfl_sync(kFullMask, own, largest / 4) / tensor_scale);
+  const fp8_e4m3 scale =
+      to_fp8_e4m3(__fdiv_rn(__shfl_sync(kFullMask, own, largest / 4), tensor_scale));
   if ((scale.bits & 0x7fu) == 0) return 0;
   const float m = tensor_scale * to_float(scale);
   float quotients[4];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) quotients[i] = values[i] / m;
+  for (int i = 0; i < 4; ++i) quotients[i] = __fdiv_rn(values[i], m);
   const int pattern = kv_pattern(tables, quotients, count, largest, lane);
   std::uint32_t symbols[4];
 #pragma unroll

@@ -126,43 +126,36 @@ __device__ __forceinline__ std::uint32_t gate_last(std::uint32_t first, std::uin
 template <int NT>
 using Accumulators = float[NT][4];
 
-/// acc += tile x activations: with d = the exact integer product of a block, weight factor w and
-/// activation factor f, acc = fma(round(w f), d, acc). Whole warps call it. `x` = the lane's first
-/// words of the block's activations in fragment order, `factors` = theirs at column 2 t.
-template <typename Lane, int NB, int NT>
-__device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uint4* x,
-                                              const float* factors, const GemvTables<Lane>& tables,
+/// acc += 16 rows x activations: with d = the exact integer product of a block, weight factor w
+/// and activation factor f, acc = fma(round(w f), d, acc). Whole warps call it. decode(q, parts)
+/// gives the A registers of mma q, q ascending; the tensor core adds the parts. `row_factor` = w
+/// of the rows g and g + 8, `x` = the lane's first words of the block's activations in fragment
+/// order, `factors` = theirs at column 2 t.
+template <int kParts, int NB, int NT, typename Decode>
+__device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row_factor)[2],
+                                              const uint4* x, const float* factors,
                                               Accumulators<NT>& acc) {
-  Gated<Lane::kTableWords> gated[2];
-  float row_factor[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const std::uint32_t header = lane.header_of(half);
-    gated[half] = load_gated(tables, header & 255u);
-    row_factor[half] = tables.factors[header >> 8 & 255u];
-  }
   uint4 b[NT][2];
 #pragma unroll
   for (int n = 0; n < NT; ++n) {
     b[n][0] = __ldg(x + n * 8 * NB);
     b[n][1] = __ldg(x + n * 8 * NB + 4 * NB);
   }
-  typename Lane::Decoder decoder(lane, tables.codes, t);
   // 0x4B400000 is 1.5 * 2^23: an accumulator that starts there is a float's bits at the end, since
-  // |d| <= 128 * 127 * 128 < 2^22.
+  // |d| <= 128 * 128 * 128 < 2^22.
   constexpr int kStart[4] = {0x4B400000, 0x4B400000, 0x4B400000, 0x4B400000};
   int d[NT][4];
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
-    std::uint32_t parts[Lane::kParts][4];
-    decoder.decode(q, gated, parts);
+    std::uint32_t parts[kParts][4];
+    decode(q, parts);
 #pragma unroll
     for (int n = 0; n < NT; ++n) {
       const uint4& words = b[n][q / 2];
       const std::uint32_t b0 = q % 2 == 0 ? words.x : words.z;
       const std::uint32_t b1 = q % 2 == 0 ? words.y : words.w;
 #pragma unroll
-      for (int k = 0; k < Lane::kParts; ++k) {
+      for (int k = 0; k < kParts; ++k) {
         if (q == 0 && k == 0) {
           mma_s8(d[n], parts[k], b0, b1, kStart);
         } else {
@@ -181,6 +174,25 @@ __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uin
       acc[n][i] = __fmaf_rn(factor, product, acc[n][i]);
     }
   }
+}
+
+/// multiply_rows of a tile. Whole warps call it.
+template <typename Lane, int NB, int NT>
+__device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uint4* x,
+                                              const float* factors, const GemvTables<Lane>& tables,
+                                              Accumulators<NT>& acc) {
+  Gated<Lane::kTableWords> gated[2];
+  float row_factor[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const std::uint32_t header = lane.header_of(half);
+    gated[half] = load_gated(tables, header & 255u);
+    row_factor[half] = tables.factors[header >> 8 & 255u];
+  }
+  typename Lane::Decoder decoder(lane, tables.codes, t);
+  multiply_rows<Lane::kParts, NB, NT>(
+      [&](int q, std::uint32_t(&parts)[Lane::kParts][4]) { decoder.decode(q, gated, parts); },
+      row_factor, x, factors, acc);
 }
 
 }  // namespace ecco::cuda

@@ -13,7 +13,7 @@ namespace ecco::cuda {
 struct NibbleLane : FastLane<1, huffman::kSymbols> {
   static constexpr bool kSparse = true;
   static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
-    return h4::int8_factor(fp8_e4m3{code}, tensor_scale);
+    return ecco::h4::int8_factor(fp8_e4m3{code}, tensor_scale);
   }
 };
 
@@ -24,6 +24,7 @@ struct SparseRows {
   const std::int8_t* null;      ///< NibbleValues::null's value, of all patterns
   const std::uint32_t* tiles;   ///< NibbleTile
   unsigned column_tiles;
+  float tensor_scale;
 };
 
 /// Activations as quantize stores them: columns of 8 NT, NB of 8 stored.
@@ -58,7 +59,7 @@ __device__ __forceinline__ void multiply_sparse(const SparseRows& rows, unsigned
         (row % kTileRows / 8 * 16);
     const float stated =
         __fmul_rn(factors[header >> 8 & 255u], static_cast<float>(rows.null[header & 255u]));
-    const float rest = __fsub_rn(sparse.value, stated);
+    const float rest = __fsub_rn(__fmul_rn(rows.tensor_scale, sparse.value), stated);
     const std::uint32_t place =
         e / 64 * (NB * 64) + e / 4 % 4 * 16 + e / 32 % 2 * 8 + e / 16 % 2 * 4 + e % 4;
 #pragma unroll

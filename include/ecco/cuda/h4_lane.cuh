@@ -19,15 +19,20 @@ struct alignas(16) Destination {
   int count;
 };
 
-/// Shared memory of one warp.
-template <typename T>
-struct LaneScratch {
-  static constexpr int kPlanes = static_cast<int>(sizeof(T));
+/// N blocks in shared memory, one in a row of kRowWords.
+template <int N>
+struct StagedBlocks {
   /// 16 words and a 0 each. A walk past the end of a clipped block reads its neighbours, the last
   /// one's the zeros.
-  std::uint32_t blocks[kWarpLanes * kRowWords + kWarpLanes];
+  std::uint32_t blocks[N * kRowWords + kWarpLanes];
   /// Word 4 i + k of a row: the symbols of the elements 32 i + 4 k + 0..3, and 16 further on.
-  std::uint32_t symbols[kWarpLanes * kRowWords];
+  std::uint32_t symbols[N * kRowWords];
+};
+
+/// Shared memory of one warp.
+template <typename T>
+struct LaneScratch : StagedBlocks<kWarpLanes> {
+  static constexpr int kPlanes = static_cast<int>(sizeof(T));
   uint4 values[kWarpLanes * kPlanes];  ///< of the 16 symbols: their first bytes, second bytes, ...
   Destination<T> destinations[kWarpLanes];
 };
@@ -39,11 +44,11 @@ struct LaneBlock {
 };
 
 /// Clears the words between and behind the blocks, once per kernel.
-template <typename T>
-__device__ __forceinline__ void clear_gaps(LaneScratch<T>& scratch) {
+template <int N>
+__device__ __forceinline__ void clear_gaps(StagedBlocks<N>& staged) {
   const unsigned lane = threadIdx.x % kWarpLanes;
-  scratch.blocks[lane * kRowWords + 16] = 0;
-  scratch.blocks[kWarpLanes * kRowWords + lane] = 0;
+  if (lane < N) staged.blocks[lane * kRowWords + 16] = 0;
+  staged.blocks[N * kRowWords + lane] = 0;
 }
 
 /// Copies `count` blocks (32 at most) to scratch.blocks. Places of blocks past the end get bytes
@@ -109,13 +114,13 @@ __device__ __forceinline__ std::uint32_t walk_four(const std::uint32_t* blocks, 
   return entry[0] + 16 * entry[1] + 256 * entry[2] + 4096 * entry[3];
 }
 
-/// Walks the codes of this lane's block into scratch.symbols. `codes` = the codes of all
+/// Walks the codes of the block in row `lane` into staged.symbols. `codes` = the codes of all
 /// codebooks, in shared memory, aligned to kBookBytes.
-template <typename T>
-__device__ __forceinline__ LaneBlock walk_block(LaneScratch<T>& scratch, int header_bits,
-                                                int codebook, const std::uint32_t* codes) {
-  const unsigned lane = threadIdx.x % kWarpLanes;
-  std::uint32_t* symbols = scratch.symbols + lane * kRowWords;
+template <int N>
+__device__ __forceinline__ LaneBlock walk_block(StagedBlocks<N>& staged, unsigned lane,
+                                                int header_bits, int codebook,
+                                                const std::uint32_t* codes) {
+  std::uint32_t* symbols = staged.symbols + lane * kRowWords;
   const std::uint32_t* book = codes + codebook * kCodeEntries;
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(book));
   // Bits are counted from the start of the staged blocks.
@@ -125,13 +130,13 @@ __device__ __forceinline__ LaneBlock walk_block(LaneScratch<T>& scratch, int hea
   for (int i = 0; i < kGroup / 32; ++i) {
     std::uint32_t packed[8];
 #pragma unroll
-    for (int k = 0; k < 8; ++k) packed[k] = walk_four(scratch.blocks, address, at);
+    for (int k = 0; k < 8; ++k) packed[k] = walk_four(staged.blocks, address, at);
 #pragma unroll
     for (int k = 0; k < 4; ++k) symbols[4 * i + k] = prmt(packed[k], packed[k + 4], 0x7632u);
   }
   const int end = static_cast<int>((at & 0xffffu) - 32 * first_word);
   if (end <= kBlockBits) return {kGroup, end};
-  return {count_codes(scratch.blocks + first_word, header_bits, book), kBlockBits};
+  return {count_codes(staged.blocks + first_word, header_bits, book), kBlockBits};
 }
 
 /// Eight symbols as PRMT takes them: an index into each half of a table, and which half it is.

@@ -48,7 +48,7 @@ struct NibbleValues {
 
 constexpr NibbleValues nibble_values(const std::int8_t* pattern) noexcept {
   std::int8_t by_symbol[huffman::kSymbols] = {};
-  h4::int8_of_symbols(pattern, by_symbol);
+  ecco::h4::int8_of_symbols(pattern, by_symbol);
   const auto magnitude = [](int value) { return value < 0 ? -value : value; };
   NibbleValues out;
   unsigned null = 0;
@@ -60,7 +60,8 @@ constexpr NibbleValues nibble_values(const std::int8_t* pattern) noexcept {
   return out;
 }
 
-/// A value that stands in place of what the nibble at its column says.
+/// A value, without the tensor's scale, that stands in place of what the nibble at its column
+/// says.
 struct SparseValue {
   std::uint32_t column;
   float value;
@@ -76,19 +77,19 @@ namespace detail {
 
 /// Puts a valid block into row r of a tile and appends its values apart, those at columns below
 /// `cols`. `first_column` = that of element 0.
-inline void pack_nibbles(const std::uint8_t* block, const h4::TableView& table, float tensor_scale,
-                         int r, std::size_t first_column, std::size_t cols, NibbleTile& tile,
+inline void pack_nibbles(const std::uint8_t* block, const ecco::h4::TableView& table, int r,
+                         std::size_t first_column, std::size_t cols, NibbleTile& tile,
                          std::vector<SparseValue>& sparse) {
-  const h4::Fields fields = h4::parse(block, table);
+  const ecco::h4::Fields fields = ecco::h4::parse(block, table);
   if ((fields.scale.bits & 0x7fu) == 0) return;
   const unsigned null = nibble_values(table.pattern(fields.pattern)).null;
   bool apart[kGroup] = {};
   float values[kGroup] = {};
   for (int e = fields.coded; e < kGroup; ++e) apart[e] = true;
   for (int i = 0; i < fields.outliers; ++i) {
-    const h4::Outlier& outlier = fields.outlier[i];
+    const ecco::h4::Outlier& outlier = fields.outlier[i];
     apart[outlier.position] = true;
-    values[outlier.position] = tensor_scale * to_float(outlier.value);
+    values[outlier.position] = to_float(outlier.value);
   }
   for (int t = 0; t < 4; ++t) {
     FastRow<1> row;
@@ -114,7 +115,7 @@ inline void pack_nibbles(const std::uint8_t* block, const h4::TableView& table, 
 /// pattern that does not fit, NibbleValues::fits). Throws std::bad_alloc only. Precondition: fewer
 /// than 2^32 columns.
 inline Result<NibbleTiles> pack_nibble_tiles(const TensorView& tensor) {
-  const h4::TableView table = tensor.table().h4();
+  const ecco::h4::TableView table = tensor.table().h4();
   for (int p = 0; p < table.patterns; ++p) {
     if (!nibble_values(table.pattern(p)).fits()) {
       return fail(StatusCode::unsupported,
@@ -134,13 +135,14 @@ inline Result<NibbleTiles> pack_nibble_tiles(const TensorView& tensor) {
       const std::uint8_t* block = tensor.row(row) + b * block_bytes(Codec::h4);
       const std::size_t first = b * kGroup;
       const auto values = static_cast<int>(std::min<std::size_t>(kGroup, tensor.cols() - first));
-      const h4::Fault fault = h4::check(block, table, values);
-      if (fault != h4::Fault::none) {
+      const ecco::h4::Fault fault = ecco::h4::check(block, table, values);
+      if (fault != ecco::h4::Fault::none) {
         return fail(StatusCode::corrupt, "row " + std::to_string(row) + ", block " +
-                                             std::to_string(b) + ": " + h4::fault_name(fault));
+                                             std::to_string(b) + ": " +
+                                             ecco::h4::fault_name(fault));
       }
-      detail::pack_nibbles(block, table, tensor.tensor_scale(), static_cast<int>(r), first,
-                           tensor.cols(), tiles[b], out.sparse);
+      detail::pack_nibbles(block, table, static_cast<int>(r), first, tensor.cols(), tiles[b],
+                           out.sparse);
     }
     if (out.sparse.size() > 0xffffffffu) {
       return fail(StatusCode::unsupported, "2^32 outliers and clipped elements or more");
@@ -156,7 +158,7 @@ inline Result<NibbleTiles> pack_nibble_tiles(const TensorView& tensor) {
 
 /// One row of such tiles decoded, `cols` values to `out`: what decode_rows gives of the blocks,
 /// bit for bit.
-inline void decode_nibble_row(const NibbleTiles& tiles, const h4::TableView& table,
+inline void decode_nibble_row(const NibbleTiles& tiles, const ecco::h4::TableView& table,
                               float tensor_scale, std::size_t row, std::size_t cols, float* out) {
   const std::size_t column_tiles = blocks_per_row(cols);
   const int r = static_cast<int>(row % kTileRows);
@@ -173,13 +175,14 @@ inline void decode_nibble_row(const NibbleTiles& tiles, const h4::TableView& tab
     const unsigned nibble =
         tile.words[NibbleTile::nibbles_at(r / 8, lane, e / 32)] >> (4 * (e / 16 % 2 * 4 + e % 4)) &
         15u;
-    const int numerator = h4::symbol_numerator(table.pattern(static_cast<int>(header & 255u)),
-                                               static_cast<int>(symbol_of_nibble(nibble)));
+    const int numerator =
+        ecco::h4::symbol_numerator(table.pattern(static_cast<int>(header & 255u)),
+                                   static_cast<int>(symbol_of_nibble(nibble)));
     const float m = tensor_scale * to_float(scale);
     out[k] = (scale.bits & 0x7fu) == 0 ? 0.0f : m * (static_cast<float>(numerator) * 0x1p-7f);
   }
   for (std::uint32_t i = tiles.row_begins[row]; i < tiles.row_begins[row + 1]; ++i) {
-    out[tiles.sparse[i].column] = tiles.sparse[i].value;
+    out[tiles.sparse[i].column] = tensor_scale * tiles.sparse[i].value;
   }
 }
 
