@@ -277,7 +277,7 @@ MUTANTS += [
     ("sync", *KV_SCORES, "static_cast<int>(job.tokens - first)); __syncwarp();",
      "static_cast<int>(job.tokens - first));"),
     ("stale accumulator", *KV_SCORES, "a8::dot_lanes(__ldg(words + 16 * b)", "a8::dot_lanes(__ldg(words)"),
-    ("bound", *RAW_H4, "coded == 32 ? 0u : 0xffffffffu << coded", "0xffffffffu << coded"),
+    ("bound", *RAW_H4, "max(walked.coded - 32 * q, 0)", "max(walked.coded - 32 * q, 1)"),
     ("bound", *RAW_H4, "at <= kBlockBits - kOutlierBits; at", "at < kBlockBits - kOutlierBits; at"),
     ("mask", *RAW_H4, "& 0x01010101u) * 255u", "& 0x01010101u) * 127u"),
     ("stale accumulator", *RAW_H4, "if (known) continue;", ""),
@@ -287,7 +287,7 @@ MUTANTS += [
     ("sync", *RAW_H4, "} __syncwarp(); if (lane < kTileRows) { const Header",
      "} if (lane < kTileRows) { const Header"),
     ("sync", *RAW_H4_CU, "acc, half); } __syncwarp();", "acc, half); }"),
-    ("sync", *RAW_H4_CU, "} __syncthreads(); #pragma unroll for (int n", "} #pragma unroll for (int n"),
+    ("sync", *RAW_H4_CU, "__syncwarp(); } __syncthreads();", "__syncwarp(); }"),
     ("tail tile", *RAW_H4_CU, "job.rows - 1);", "job.rows);"),
     ("table column", *RAW_H4_CU, "symbols.part(1)), marks >> 16", "symbols.part(1)), marks"),
 ]
