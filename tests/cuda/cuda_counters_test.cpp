@@ -190,7 +190,18 @@ Counts multiply(Codec codec, Layout layout, std::size_t batch) {
   EXPECT_EQ(cuda::detail::gemv_tiles(codec, layout == Layout::dense, job, 1, nullptr),
             cudaSuccess);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-  return last_launch(kRows * kCols);
+  const Counts counts = last_launch(kRows * kCols);
+  if (codec == Codec::h4) return counts;  // the values apart gather some sectors each
+  // Tiles once, in whole sectors; per tile and 8 columns the fragments that are stored and a
+  // sector of factors; per row tile all tables at most.
+  const std::size_t tiles = cuda::layout_bytes(codec, layout, kRows, kCols);
+  const std::size_t stored = std::min(cuda::detail::stored_columns(job.columns), 8u);
+  const std::size_t activations = (batch > 8 ? 2 : 1) * (4 * stored + 1);
+  EXPECT_LE(counts.read_sectors, tiles / 32 +
+                                     std::size_t{job.row_tiles} * job.column_tiles * activations +
+                                     job.row_tiles * ((device->device_bytes() - tiles) / 32 + 64));
+  EXPECT_GE(counts.read_sectors, tiles / 32);
+  return counts;
 }
 
 TEST_F(CudaCounters, GemvOnDenseTiles) {
