@@ -80,8 +80,13 @@ __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpL
   }
 }
 
+/// Resident blocks to compile for; without, ptxas aims at 64 registers for nibble tiles and spills
+/// on sm_80 to sm_89.
+template <typename Lane, int NT>
+inline constexpr int kLeastBlocks = (Lane::kSparse && NT == 1) ? 3 : 0;
+
 template <typename Lane, int NB, int NT>
-__global__ void __launch_bounds__(kThreads) gemv_kernel(GemvJob job) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks<Lane, NT>) gemv_kernel(GemvJob job) {
   __shared__ alignas(16) GemvTables<Lane> tables;
   __shared__ float sums[kWarps][NT][4][kWarpLanes];
   __shared__ float apart[Lane::kSparse ? kTileRows : 1][NT][8];
