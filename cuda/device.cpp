@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "block_rows.hpp"
 #include "ecco/cuda/tiles.hpp"
 #include "ecco/cuda/tiles_h4.hpp"
 #include "errors.hpp"
@@ -21,7 +22,6 @@
 namespace ecco::cuda {
 namespace {
 
-using detail::aligned;
 using detail::check;
 using detail::check_device;
 using detail::guarded;
@@ -51,19 +51,10 @@ Result<detail::DecodeJob> decode_job(const std::uint8_t* blocks, std::size_t per
   const bool empty = out.rows == 0 || out.cols == 0;
   Status status = detail::check_matrix("output", out);
   if (status) status = detail::check_address("blocks", blocks, kAlignment, empty);
-  if (!status) return fail(status);
-  if (out.cols > kMostBlocks || (per_row > 0 && out.rows > kMostBlocks / per_row)) {
-    return fail(StatusCode::unsupported, "a matrix of 2^31 blocks or columns or more");
-  }
   detail::DecodeJob job{};
   job.blocks = blocks;
-  job.block_count = static_cast<std::uint32_t>(out.rows * per_row);
-  job.blocks_per_row = static_cast<std::uint32_t>(per_row);
-  job.cols = static_cast<std::uint32_t>(out.cols);
-  job.row_stride = out.row_stride;
-  job.tensor_scale = tensor_scale;
-  job.vector = out.cols % 4 == 0 && (out.row_stride % 4 == 0 || out.rows == 1) &&
-               aligned(out.data, 4 * sizeof(T));
+  if (status) status = detail::describe_rows(out, per_row, tensor_scale, job);
+  if (!status) return fail(status);
   return job;
 }
 
@@ -120,9 +111,7 @@ template <typename T>
 Status decode_activations(const std::uint8_t* blocks, float tensor_scale, MatrixView<T> out,
                           Stream stream) {
   if (Status status = detail::check_scale(tensor_scale); !status) return status;
-  constexpr std::size_t kValues = 64;
-  const std::size_t per_row = out.cols / kValues + (out.cols % kValues != 0 ? 1 : 0);
-  const auto job = decode_job(blocks, per_row, tensor_scale, out);
+  const auto job = decode_job(blocks, detail::blocks_of(Codec::a8, out.cols), tensor_scale, out);
   if (!job) return job.error();
   if (job->block_count == 0) return {};
   return check("decode_a8", detail::decode_a8(*job, out.data, stream));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "block_rows.hpp"
 #include "ecco/standard_tables.hpp"
 #include "encode_planar_tables.hpp"
 #include "encode_tables.hpp"
@@ -20,9 +21,7 @@
 namespace ecco::cuda {
 namespace {
 
-using detail::aligned;
 using detail::check;
-using detail::kMostBlocks;
 
 /// Checks rows and describes the blocks that they become.
 template <typename T>
@@ -32,12 +31,11 @@ Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& row
   Status status = detail::check_scale(tensor_scale);
   if (status) status = detail::check_matrix("rows", rows);
   if (status) status = detail::check_address("blocks", blocks.data(), detail::kAlignment, empty);
+  const std::size_t per_row = detail::blocks_of(codec, rows.cols);
+  detail::EncodeJob job{};
+  job.blocks = blocks.data();
+  if (status) status = detail::describe_rows(rows, per_row, tensor_scale, job);
   if (!status) return fail(status);
-  const auto group = static_cast<std::size_t>(group_values(codec));
-  const std::size_t per_row = rows.cols / group + (rows.cols % group != 0 ? 1 : 0);
-  if (rows.cols > kMostBlocks || (per_row > 0 && rows.rows > kMostBlocks / per_row)) {
-    return fail(StatusCode::unsupported, "a matrix of 2^31 blocks or columns or more");
-  }
   const std::size_t bytes = rows.rows * per_row * block_bytes(codec);
   if (blocks.size() != bytes) {
     return fail(StatusCode::shape_mismatch, std::to_string(rows.rows) + " rows of " +
@@ -45,24 +43,13 @@ Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& row
                                                 std::to_string(bytes) + " bytes of blocks, not " +
                                                 std::to_string(blocks.size()));
   }
-  detail::EncodeJob job{};
-  job.blocks = blocks.data();
-  job.block_count = static_cast<std::uint32_t>(rows.rows * per_row);
-  job.blocks_per_row = static_cast<std::uint32_t>(per_row);
-  job.cols = static_cast<std::uint32_t>(rows.cols);
-  job.row_stride = rows.row_stride;
-  job.tensor_scale = tensor_scale;
-  job.vector = rows.cols % 4 == 0 && (rows.row_stride % 4 == 0 || rows.rows == 1) &&
-               aligned(rows.data, 4 * sizeof(T));
   return job;
 }
 
 template <typename T>
 Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float tensor_scale,
                    std::span<std::uint8_t> blocks, Stream stream) {
-  if (codec.device >= 0) {
-    if (Status status = detail::check_device(codec.device); !status) return status;
-  }
+  if (Status status = detail::check_device(codec.device); !status) return status;
   const auto job = encode_job(codec.codec, rows, tensor_scale, blocks);
   if (!job) return job.error();
   if (job->block_count == 0) return {};

@@ -5,23 +5,18 @@
 #include <algorithm>
 #include <string>
 
+#include "block_rows.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 
 namespace ecco::cuda {
 namespace {
 
-using detail::aligned;
 using detail::check;
 using detail::guarded;
 using detail::kMostBlocks;
 
 constexpr std::size_t kMostRuns = 65535;  ///< of queries: blocks of threads in a grid's y
-
-std::size_t blocks_of(Codec codec, std::size_t values) noexcept {
-  const auto group = static_cast<std::size_t>(group_values(codec));
-  return values / group + (values % group != 0 ? 1 : 0);
-}
 
 std::string sized(std::size_t rows, std::size_t cols) {
   return std::to_string(rows) + " x " + std::to_string(cols);
@@ -67,7 +62,7 @@ Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::siz
   page.codec_ = codec;
   page.memory_ = memory.data();
   page.width_ = width;
-  page.token_bytes_ = blocks_of(codec.codec, width) * block_bytes(codec.codec);
+  page.token_bytes_ = detail::blocks_of(codec.codec, width) * block_bytes(codec.codec);
   page.capacity_ = memory.size() / page.token_bytes_;
   page.tensor_scale_ = tensor_scale;
   if (width > kMostBlocks || memory.size() / block_bytes(codec.codec) > kMostBlocks) {

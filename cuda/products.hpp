@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "block_rows.hpp"
 #include "ecco/a8.hpp"
 #include "ecco/cuda/device.hpp"
 #include "errors.hpp"
@@ -43,7 +44,7 @@ struct A8Blocks {
   }
   cudaError_t quantize(QuantizeJob job, std::size_t first, unsigned batch, bool two_digits,
                        Stream stream) const {
-    job.x_stride = (x.cols + a8::kValues - 1) / a8::kValues * a8::kValues;
+    job.x_stride = blocks_of(Codec::a8, x.cols) * a8::kValues;
     return quantize_a8(job, x.blocks + first * job.x_stride, x.tensor_scale, batch, two_digits,
                        stream);
   }

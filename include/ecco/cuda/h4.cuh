@@ -10,8 +10,6 @@
 namespace ecco::cuda::h4 {
 
 using ecco::h4::kBlockBits;
-using ecco::h4::kCentroids;
-using ecco::h4::kMaxSymbol;
 using ecco::h4::kOutlierBits;
 
 /// Entries of one codebook: what the next 8 bits of the stream begin with, symbol << 16 | length.

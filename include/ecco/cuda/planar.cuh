@@ -13,7 +13,6 @@
 namespace ecco::cuda::planar {
 
 inline constexpr int kQuadLanes = 4;
-inline constexpr int kLaneValues = kGroup / kQuadLanes;
 
 /// Words of one pattern in a device table: its centroids + 128 as bytes, ranks ascending.
 template <int R>
