@@ -112,7 +112,8 @@ def check_h4(report, name, code):
     of clipped blocks are left out, and so are the three instructions that BRA.CONV skips when the
     warp is together."""
     found = loops(code)
-    codes = next(p for p in found if p[2].count("STS") and p[2].count("LDS") >= 6 * p[2].count("STS"))
+    codes = next(p for p in found
+                 if p[2].count("STS") and p[2].count("LDS") >= 6 * p[2].count("STS"))
     rows = next(p for p in found if p[2].count("PRMT") >= 32)
     whole = next(p for p in found[::-1] if "F2FP" in p[2] and inside(codes, p) and inside(rows, p))
     innermost = [p for p in found if inside(p, whole) and p is not whole

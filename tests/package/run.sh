@@ -42,8 +42,10 @@ static_library() {
 cuda_library() {
   cmake --install "$build" --prefix "$work/prefix" > install.log
   [ -f prefix/include/ecco/cuda/gemv.cuh ] || fail "no device functions were installed"
-  grep -r --include='*.cmake' "$source" prefix/lib && fail "the package names the folder it was built in"
-  configure consumer -DCMAKE_PREFIX_PATH="$work/prefix" ${CUDA_ROOT:+"-DCUDAToolkit_ROOT=$CUDA_ROOT"}
+  grep -r --include='*.cmake' "$source" prefix/lib &&
+    fail "the package names the folder it was built in"
+  configure consumer -DCMAKE_PREFIX_PATH="$work/prefix" \
+    ${CUDA_ROOT:+"-DCUDAToolkit_ROOT=$CUDA_ROOT"}
   cmake --build consumer --target on_gpu
   consumer/on_gpu | grep -E 'y\[0\] = |no product: .*(no CUDA-capable|insufficient|driver)' ||
     fail "on_gpu printed something else"
@@ -65,7 +67,8 @@ shared_library() {
     fail "the consumer does not need the soname"
   nm -D --defined-only "$library" | c++filt > symbols
   grep -q ' ecco::gemv(' symbols || fail "ecco::gemv is not exported"
-  leaked=$(cut -d ' ' -f 3- symbols | grep -vE '^(ecco::|(vtable|typeinfo|typeinfo name) for ecco::)' || true)
+  leaked=$(cut -d ' ' -f 3- symbols |
+    grep -vE '^(ecco::|(vtable|typeinfo|typeinfo name) for ecco::)' || true)
   [ -z "$leaked" ] || fail "symbols that are not ecco's are exported: $leaked"
 }
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Planted errors in the products of tiles, whatever the layout; README.md has the form."""
+MUTANTS = {
+    ("include/ecco/cuda/gemv.cuh", "cuda/gemv_p4.cu", "gemv"): [
+        ("table column", "? table.words[2 * k + 1] : 0u",
+         "? table.words[2 * k + 1] : table.words[2 * k]"),
+        ("mask", "0x7A", "0x3A"),
+        ("stale accumulator", "mma_s8(d[n], parts[k], b0, b1, d[n]);",
+         "mma_s8(d[n], parts[k], b0, b1, kStart);"),
+        ("rounding", "__fmaf_rn(factor, product, acc[n][i])",
+         "__fmaf_rz(factor, product, acc[n][i])"),
+        ("lane", "row_factor[i / 2]", "row_factor[i % 2]"),
+    ],
+    ("include/ecco/cuda/gemv.cuh", "cuda/gemv_p5.cu", "gemv"): [
+        ("table column", "out.words[i] = tables.values[i * kMaxPatterns",
+         "out.words[i] = tables.values[8 * kMaxPatterns"),
+    ],
+    ("cuda/gemv_tiles.cuh", "cuda/gemv_p4.cu", "gemv"): [
+        ("tail tile", "row < job.rows && column", "column"),
+        ("sync", "NT>(sums, apart, job, row_tile); __syncthreads();",
+         "NT>(sums, apart, job, row_tile);"),
+        ("sync", "} __syncthreads(); reduce", "} reduce"),
+        ("split-K", "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
+         "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
+        ("stale accumulator", "if (left > 2) cursor.load(even, 2 * kWarps);", ""),
+    ],
+    ("cuda/gemv.cu", "cuda/gemv.cu", "gemv"): [
+        ("split-K", "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
+        ("split-K", "vector * job.digits + digit", "vector + digit"),
+    ],
+}
