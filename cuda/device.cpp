@@ -17,6 +17,8 @@
 #include "errors.hpp"
 #include "gemv_job.hpp"
 #include "launch.hpp"
+#include "layout_choice.hpp"
+#include "products.hpp"
 #include "tables.hpp"
 
 namespace ecco::cuda {
@@ -64,7 +66,7 @@ cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob
                          Stream stream) {
   const auto row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
   const detail::DecodeTilesJob tiles{reinterpret_cast<const uint4*>(tensor.blocks),
-                                     tensor.gated,
+                                     detail::product_table(tensor),
                                      tensor.codes,
                                      tensor.tensor_scale,
                                      static_cast<unsigned>(tensor.rows),
@@ -76,8 +78,9 @@ cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob
                                      tensor.row_begins,
                                      reinterpret_cast<const uint2*>(tensor.sparse)};
   if (tensor.codec == Codec::h4) return detail::decode_nibbles(tiles, out, stream);
-  return tensor.layout == Layout::dense ? detail::decode_dense(tiles, out, stream)
-                                        : detail::decode_fast(tensor.codec, tiles, out, stream);
+  if (tensor.layout == Layout::dense) return detail::decode_dense(tiles, out, stream);
+  if (tensor.layout == Layout::paired) return detail::decode_paired(tiles, out, stream);
+  return detail::decode_fast(tensor.codec, tiles, out, stream);
 }
 
 template <typename T>
@@ -144,9 +147,6 @@ Result<DeviceMemory> DeviceMemory::allocate(std::size_t bytes) noexcept {
 
 namespace {
 
-/// GB/s of memory per SM and GHz beyond which the larger, simpler tiles are the faster ones.
-constexpr double kFastFrom = 18.0;
-
 Result<Layout> automatic_layout(Codec codec, int device) {
   if (codec != Codec::p4) return Layout::fast;
   int memory_khz = 0;
@@ -162,7 +162,7 @@ Result<Layout> automatic_layout(Codec codec, int device) {
     if (Status status = check("cudaDeviceGetAttribute", error); !status) return fail(status);
   }
   const double gigabytes = 2e-6 * memory_khz * bus_bits / 8;
-  return gigabytes > kFastFrom * count * (1e-6 * clock_khz) ? Layout::fast : Layout::dense;
+  return detail::fastest_tiles(gigabytes / (count * (1e-6 * clock_khz)));
 }
 
 /// Blocks as they are, or as tiles, and the tables that belong to them.
@@ -174,17 +174,13 @@ struct Image {
 Result<Image> image_of(const TensorView& tensor, Layout layout) {
   detail::HostTables tables = detail::host_tables(tensor.table());
   if (layout == Layout::raw) return Image{{}, std::move(tables)};
-  if (layout == Layout::dense && tensor.codec() != Codec::p4) {
-    return fail(StatusCode::unsupported,
-                "dense tiles of " + std::string(codec_name(tensor.codec())));
-  }
-  if (tensor.codec() == Codec::h4) {
+  if (tensor.codec() == Codec::h4 && layout == Layout::fast) {
     auto nibbles = pack_nibble_tiles(tensor);
     if (!nibbles) return fail(nibbles.error());
     detail::append_sparse(*nibbles, tables);
     return Image{std::move(nibbles->tiles), std::move(tables)};
   }
-  auto tiles = pack_tiles(tensor, layout == Layout::dense);
+  auto tiles = pack_tiles(tensor, layout);
   if (!tiles) return fail(tiles.error());
   return Image{std::move(*tiles), std::move(tables)};
 }
@@ -207,7 +203,7 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stre
   auto image = image_of(tensor, layout);
   if (!image && layout == Layout::dense && tensor.codec() == Codec::p4 &&
       image.error().code() == StatusCode::unsupported) {
-    layout = Layout::fast;  // the codes of some half do not fit
+    layout = Layout::paired;  // the codes of some half do not fit
     image = image_of(tensor, layout);
   }
   if (!image && automatic && image.error().code() == StatusCode::unsupported) {

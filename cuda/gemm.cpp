@@ -64,6 +64,8 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, MatrixView<con
       return check("gemm", detail::gemm_raw(tensor.codec, job, stream));
     case Layout::dense:
       return check("gemm", detail::gemm_dense(job, stream));
+    case Layout::paired:
+      return check("gemm", detail::gemm_paired(job, stream));
     default:
       return check("gemm", detail::gemm_fast(tensor.codec, job, stream));
   }

@@ -28,9 +28,10 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(FinishJob job) {
 
 }  // namespace
 
-cudaError_t gemv_tiles(Codec codec, bool dense, const GemvJob& job, unsigned slices,
+cudaError_t gemv_tiles(Codec codec, Layout layout, const GemvJob& job, unsigned slices,
                        cudaStream_t stream) {
-  if (dense) return gemv_dense(job, slices, stream);
+  if (layout == Layout::dense) return gemv_dense(job, slices, stream);
+  if (layout == Layout::paired) return gemv_paired(job, slices, stream);
   if (codec == Codec::h4) return gemv_h4(job, slices, stream);
   return planar::dispatch(
       codec, [&](auto planes) { return gemv_fast<decltype(planes)::value>(job, slices, stream); });

@@ -28,7 +28,7 @@ inline GemvJob gemv_job(const DeviceTensorView& tensor) {
 inline cudaError_t gemv_launch(const DeviceTensorView& tensor, const GemvJob& job, unsigned slices,
                                cudaStream_t stream) {
   if (tensor.layout != Layout::raw) {
-    return gemv_tiles(tensor.codec, tensor.layout == Layout::dense, job, slices, stream);
+    return gemv_tiles(tensor.codec, tensor.layout, job, slices, stream);
   }
   if (tensor.codec != Codec::h4) return gemv_raw(tensor.codec, job, slices, stream);
   const H4Tables tables{tensor.patterns, tensor.codes, tensor.pattern_count,

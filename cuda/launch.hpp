@@ -11,6 +11,7 @@
 
 #include "ecco/codec.hpp"
 #include "ecco/cuda/encode.hpp"
+#include "ecco/cuda/layout.hpp"
 #include "ecco/types.hpp"
 
 namespace ecco::cuda::detail {
@@ -159,10 +160,11 @@ struct GemvJob {
   unsigned columns;  ///< 1..16
   std::size_t sum_stride;
 };
-cudaError_t gemv_tiles(Codec codec, bool dense, const GemvJob& job, unsigned slices,
+cudaError_t gemv_tiles(Codec codec, Layout layout, const GemvJob& job, unsigned slices,
                        cudaStream_t stream);
 
-/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense ones of P4, nibbles of H4.
+/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense and paired ones of
+/// P4, nibbles of H4.
 template <int R>
 cudaError_t gemv_fast(const GemvJob& job, unsigned slices, cudaStream_t stream);
 template <>
@@ -174,6 +176,7 @@ cudaError_t gemv_fast<2>(const GemvJob& job, unsigned slices, cudaStream_t strea
 template <>
 cudaError_t gemv_fast<3>(const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_dense(const GemvJob& job, unsigned slices, cudaStream_t stream);
+cudaError_t gemv_paired(const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
 /// The same on raw blocks of a planar codec.
@@ -226,6 +229,7 @@ struct GemmJob {
 };
 cudaError_t gemm_fast(Codec codec, const GemmJob& job, cudaStream_t stream);
 cudaError_t gemm_dense(const GemmJob& job, cudaStream_t stream);
+cudaError_t gemm_paired(const GemmJob& job, cudaStream_t stream);
 cudaError_t gemm_raw(Codec codec, const GemmJob& job, cudaStream_t stream);
 
 /// Tiles and where their values go.
@@ -249,6 +253,8 @@ template <typename T>
 cudaError_t decode_fast(Codec codec, const DecodeTilesJob& job, T* out, cudaStream_t stream);
 template <typename T>
 cudaError_t decode_dense(const DecodeTilesJob& job, T* out, cudaStream_t stream);
+template <typename T>
+cudaError_t decode_paired(const DecodeTilesJob& job, T* out, cudaStream_t stream);
 
 /// Blocks, row-major, to tiles, [row tile][column tile], or back.
 struct RepackJob {
@@ -261,7 +267,8 @@ struct RepackJob {
   unsigned column_tiles;
   unsigned tiles;  ///< at least 1
 };
-cudaError_t repack_to_tiles(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream);
-cudaError_t repack_to_blocks(Codec codec, bool dense, const RepackJob& job, cudaStream_t stream);
+cudaError_t repack_to_tiles(Codec codec, Layout layout, const RepackJob& job, cudaStream_t stream);
+cudaError_t repack_to_blocks(Codec codec, Layout layout, const RepackJob& job,
+                             cudaStream_t stream);
 
 }  // namespace ecco::cuda::detail

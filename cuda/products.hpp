@@ -12,6 +12,7 @@
 #include "block_rows.hpp"
 #include "ecco/a8.hpp"
 #include "ecco/cuda/device.hpp"
+#include "ecco/cuda/tiles_paired.hpp"
 #include "errors.hpp"
 #include "launch.hpp"
 
@@ -71,8 +72,8 @@ Status check_shapes(const DeviceTensorView& tensor, const Input& x, const Matrix
 
 /// The table of values that products of a tensor's layout read.
 inline const std::uint32_t* product_table(const DeviceTensorView& tensor) {
-  return tensor.layout == Layout::raw ? reinterpret_cast<const std::uint32_t*>(tensor.patterns)
-                                      : tensor.gated;
+  if (tensor.layout == Layout::raw) return reinterpret_cast<const std::uint32_t*>(tensor.patterns);
+  return tensor.layout == Layout::paired ? tensor.gated + kPairedTablesAt : tensor.gated;
 }
 
 inline Status check_workspace(std::span<std::uint8_t> workspace, std::size_t bytes) {

@@ -13,7 +13,7 @@
 namespace ecco::cuda {
 namespace {
 
-bool is_tiles(Layout layout) { return layout == Layout::dense || layout == Layout::fast; }
+bool is_tiles(Layout layout) { return layout != Layout::raw && layout != Layout::automatic; }
 
 Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
                                  std::span<std::uint8_t> out, std::uint32_t* faults,
@@ -22,12 +22,9 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
   if (!pack && !(is_tiles(from.layout) && to == Layout::raw)) {
     return fail(StatusCode::unsupported, "layouts are converted from raw to tiles and back");
   }
-  const bool dense = (pack ? to : from.layout) == Layout::dense;
+  const Layout tiles = pack ? to : from.layout;
   const std::size_t bytes = layout_bytes(from.codec, to, from.rows, from.cols);
-  if (!is_planar(from.codec) || (dense && from.codec != Codec::p4)) {
-    return fail(StatusCode::unsupported, std::string(dense ? "dense" : "fast") + " tiles of " +
-                                             std::string(codec_name(from.codec)));
-  }
+  if (!has_tiles(from.codec, tiles)) return detail::no_tiles(from.codec, tiles);
   if (out.size() != bytes) {
     return fail(StatusCode::shape_mismatch, "an output of " + std::to_string(out.size()) +
                                                 " bytes, but " + std::to_string(bytes) +
@@ -55,8 +52,8 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
                               static_cast<unsigned>(from.rows),
                               static_cast<unsigned>(column_tiles),
                               static_cast<unsigned>(row_tiles * column_tiles)};
-  const cudaError_t error = pack ? detail::repack_to_tiles(from.codec, dense, job, stream)
-                                 : detail::repack_to_blocks(from.codec, dense, job, stream);
+  const cudaError_t error = pack ? detail::repack_to_tiles(from.codec, tiles, job, stream)
+                                 : detail::repack_to_blocks(from.codec, tiles, job, stream);
   if (Status status = detail::check("repack", error); !status) return fail(status);
   return result;
 }
@@ -66,19 +63,9 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept {
   const std::size_t columns = blocks_per_row(cols);
   const std::size_t tiles = (rows + kTileRows - 1) / kTileRows * columns;
-  switch (layout) {
-    case Layout::raw:
-      return rows * columns * block_bytes(codec);
-    case Layout::dense:
-      return codec == Codec::p4 ? tiles * tile_bytes(codec, true) : 0;
-    case Layout::fast:
-      return is_planar(codec)     ? tiles * tile_bytes(codec, false)
-             : codec == Codec::h4 ? tiles * sizeof(NibbleTile)
-                                  : 0;
-    case Layout::automatic:
-      break;
-  }
-  return 0;
+  if (layout == Layout::raw) return rows * columns * block_bytes(codec);
+  if (codec == Codec::h4 && layout == Layout::fast) return tiles * sizeof(NibbleTile);
+  return has_tiles(codec, layout) ? tiles * tile_bytes(codec, layout) : 0;
 }
 
 Result<DeviceTensorView> repack(const DeviceTensorView& from, Layout to,

@@ -11,6 +11,7 @@
 #include "ecco/cuda/tiles_dense.hpp"
 #include "ecco/cuda/tiles_gated.hpp"
 #include "ecco/cuda/tiles_h4.hpp"
+#include "ecco/cuda/tiles_paired.hpp"
 #include "ecco/huffman.hpp"
 #include "ecco/pattern_table.hpp"
 #include "launch.hpp"
@@ -71,20 +72,34 @@ inline HostTables h4_tables(const PatternTableView& table) {
   return out;
 }
 
-/// Appends room for gated tables of all patterns of so many values, and sets them by
-/// value_of(pattern), a pointer to the values. Patterns past `patterns` are zeros.
+/// Appends room for gated tables of all patterns of so many values, read as uint4, and sets them
+/// by value_of(pattern), a pointer to the values. Patterns past `patterns` are zeros. Returns
+/// where the tables begin.
 template <typename ValuesOf>
-void append_gated(int values, int patterns, ValuesOf&& values_of, HostTables& out) {
+std::size_t append_gated(int values, int patterns, ValuesOf&& values_of, HostTables& out) {
   const auto row_words = static_cast<std::size_t>(gated_words(values));
-  out.gated_at = (out.words.size() + 3) / 4 * 4;  // read as uint4
-  out.words.resize(out.gated_at + row_words * kMaxPatterns);
+  const std::size_t at = (out.words.size() + 3) / 4 * 4;
+  out.words.resize(at + row_words * kMaxPatterns);
   for (int p = 0; p < patterns; ++p) {
     const GatedPattern gated = gate_pattern(values_of(p), values);
     for (std::size_t i = 0; i < 4 * row_words; ++i) {
       const std::size_t word = gated_word_at(i / 4, static_cast<std::size_t>(p), row_words);
-      set_byte(out.words.data() + out.gated_at + word, i % 4, gated.tables[i / 8][i % 8]);
+      set_byte(out.words.data() + at + word, i % 4, gated.tables[i / 8][i % 8]);
     }
   }
+  return at;
+}
+
+/// Appends the gated tables of paired tiles.
+inline void append_paired(const PatternTableView& table, HostTables& out) {
+  std::vector<std::int8_t> values;
+  const auto values_of = [&](int p) {
+    const std::int8_t* pattern = table.pattern(p);
+    values.assign(pattern, pattern + 20);
+    values.insert(values.end(), pattern + 16, pattern + 20);
+    return values.data();
+  };
+  append_gated(kPairedValues, table.patterns(), values_of, out);
 }
 
 /// Appends the gated tables of nibble tiles and their null values. Patterns that do not fit have
@@ -93,7 +108,7 @@ inline void append_nibbles(const h4::TableView& table, HostTables& out) {
   std::vector<NibbleValues> patterns;
   for (int p = 0; p < table.patterns; ++p) patterns.push_back(nibble_values(table.pattern(p)));
   const auto values_of = [&](int p) { return patterns[static_cast<std::size_t>(p)].values; };
-  append_gated(huffman::kSymbols, table.patterns, values_of, out);
+  out.gated_at = append_gated(huffman::kSymbols, table.patterns, values_of, out);
   out.words.resize(out.gated_at + kNullAt + kMaxPatterns / 4);
   for (std::size_t p = 0; p < patterns.size(); ++p) {
     set_byte(out.words.data() + out.gated_at + kNullAt, p, patterns[p].values[patterns[p].null]);
@@ -128,8 +143,12 @@ inline HostTables host_tables(const PatternTableView& table) {
   }
   HostTables out = planar_tables(table);
   const auto values_of = [&](int p) { return table.pattern(p); };
-  append_gated(centroids_per_pattern(table.codec), table.patterns(), values_of, out);
-  if (table.codec == Codec::p4) append_class_code(out);
+  out.gated_at =
+      append_gated(centroids_per_pattern(table.codec), table.patterns(), values_of, out);
+  if (table.codec == Codec::p4) {
+    append_paired(table, out);
+    append_class_code(out);
+  }
   return out;
 }
 

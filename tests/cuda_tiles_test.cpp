@@ -142,9 +142,9 @@ class Tiles : public ::testing::Test {
   static constexpr Codec kCodec = kPlanarCodecs[kPlanes];
   static constexpr std::size_t kBlock = sizeof(PlanarBlock<kPlanes>);
 
-  /// Dense ones of P4, fast ones of all.
-  static std::vector<bool> layouts() {
-    return kCodec == Codec::p4 ? std::vector<bool>{true, false} : std::vector<bool>{false};
+  static std::vector<Layout> layouts() {
+    if (kCodec != Codec::p4) return {Layout::fast};
+    return {Layout::dense, Layout::paired, Layout::fast};
   }
 };
 struct PlanesName {
@@ -166,14 +166,14 @@ TYPED_TEST(Tiles, GiveBackEveryBlock) {
         CompressedTensor::create(rows, cols, 1.0f, small_table(random, this->kCodec, 200),
                                  valid_blocks<TestFixture::kPlanes>(random, blocks, 200));
     ASSERT_TRUE(tensor) << tensor.error().message();
-    for (const bool dense : this->layouts()) {
-      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols) +
-                   (dense ? " dense" : " fast"));
-      const auto tiles = pack_tiles(tensor->view(), dense);
+    for (const Layout layout : this->layouts()) {
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols) + " " +
+                   std::string(layout_name(layout)));
+      const auto tiles = pack_tiles(tensor->view(), layout);
       ASSERT_TRUE(tiles) << tiles.error().message();
       EXPECT_EQ(tiles->size(),
-                (rows + 15) / 16 * blocks_per_row(cols) * tile_bytes(this->kCodec, dense));
-      const auto back = unpack_tiles(*tiles, this->kCodec, dense, rows, cols);
+                (rows + 15) / 16 * blocks_per_row(cols) * tile_bytes(this->kCodec, layout));
+      const auto back = unpack_tiles(*tiles, this->kCodec, layout, rows, cols);
       ASSERT_TRUE(back) << back.error().message();
       EXPECT_TRUE(std::equal(back->begin(), back->end(), tensor->blocks().begin(),
                              tensor->blocks().end()));
@@ -189,8 +189,8 @@ TYPED_TEST(Tiles, RefuseBlocksThatAreNotValid) {
   const auto tensor = CompressedTensor::create(3, 200, 1.0f, small_table(random, this->kCodec, 20),
                                                std::move(blocks));
   ASSERT_TRUE(tensor);
-  for (const bool dense : this->layouts()) {
-    const auto tiles = pack_tiles(tensor->view(), dense);
+  for (const Layout layout : this->layouts()) {
+    const auto tiles = pack_tiles(tensor->view(), layout);
     ASSERT_FALSE(tiles);
     EXPECT_EQ(tiles.error().code(), StatusCode::corrupt);
     EXPECT_EQ(tiles.error().message(), "row 2, block 0: pattern index past the table");
@@ -201,12 +201,12 @@ TYPED_TEST(Tiles, RefuseBlocksThatAreNotValid) {
 TYPED_TEST(Tiles, OfAnyBytesAreRefusedOrBlocks) {
   std::mt19937 random(4);
   for (int trial = 0; trial < 300; ++trial) {
-    std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, false));
+    std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, Layout::fast));
     for (std::uint8_t& byte : tiles) {
       byte = static_cast<std::uint8_t>(trial % 2 == 0 ? static_cast<unsigned>(random())
                                                       : static_cast<unsigned>(trial));
     }
-    const auto blocks = unpack_tiles(tiles, this->kCodec, false, 16, 128);
+    const auto blocks = unpack_tiles(tiles, this->kCodec, Layout::fast, 16, 128);
     if (!blocks) {
       EXPECT_EQ(blocks.error().code(), StatusCode::corrupt);
     }
@@ -214,10 +214,56 @@ TYPED_TEST(Tiles, OfAnyBytesAreRefusedOrBlocks) {
 }
 
 TYPED_TEST(Tiles, OfAWrongSizeAreRefused) {
-  const std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, false) - 1);
-  const auto blocks = unpack_tiles(tiles, this->kCodec, false, 1, 1);
+  const std::vector<std::uint8_t> tiles(tile_bytes(this->kCodec, Layout::fast) - 1);
+  const auto blocks = unpack_tiles(tiles, this->kCodec, Layout::fast, 1, 1);
   ASSERT_FALSE(blocks);
   EXPECT_EQ(blocks.error().code(), StatusCode::shape_mismatch);
+}
+
+// What the header's table says of each of the 32 codes of two classes; and codes of pairs are
+// their inverse.
+TEST(PairedTiles, CodesAreThoseOfTheTable) {
+  for (unsigned code = 0; code < 512; ++code) {
+    const unsigned a = code & 15u;
+    const unsigned b = code >> 4 & 15u;
+    unsigned rank_a = 0;
+    unsigned rank_b = 0;
+    pair_ranks({a, b, code >> 8}, rank_a, rank_b);
+    bool last_a = false;
+    bool last_b = false;
+    if (code >> 8 != 0) {
+      const bool equal = (a & 4u) == (b & 4u);
+      if (a < 8 && b < 8) last_a = last_b = true;
+      if (a >= 8 && b < 8) last_a = true;
+      if (a < 8 && b >= 8) last_b = true;
+      if (a >= 8 && b >= 8) (equal ? last_a : last_b) = true;
+    }
+    EXPECT_EQ(rank_a, last_a ? 16 + a % 4 : a);
+    EXPECT_EQ(rank_b, last_b ? 16 + b % 4 : b);
+  }
+  for (unsigned a = 0; a < 20; ++a) {
+    for (unsigned b = 0; b < 20; ++b) {
+      unsigned rank_a = 99;
+      unsigned rank_b = 99;
+      pair_ranks(pair_code(a, b), rank_a, rank_b);
+      EXPECT_EQ(rank_a, a);
+      EXPECT_EQ(rank_b, b);
+    }
+  }
+}
+
+TEST(Tiles, OfOtherCodecsAndLayoutsAreRefused) {
+  std::mt19937 random(2);
+  const auto tensor = CompressedTensor::create(1, 128, 1.0f, small_table(random, Codec::p3, 1),
+                                               std::vector<std::uint8_t>(48));
+  ASSERT_TRUE(tensor);
+  for (const Layout layout : {Layout::raw, Layout::dense, Layout::paired, Layout::automatic}) {
+    const auto tiles = pack_tiles(tensor->view(), layout);
+    ASSERT_FALSE(tiles);
+    EXPECT_EQ(tiles.error().code(), StatusCode::unsupported);
+    EXPECT_EQ(tiles.error().message(), std::string(layout_name(layout)) + " tiles of p3");
+    EXPECT_FALSE(unpack_tiles({}, Codec::p3, layout, 0, 0));
+  }
 }
 
 // A half whose codes need 143 bits, found by dynamic programming over the lengths: 7 tail bits
@@ -252,14 +298,16 @@ TEST(DenseTiles, RefuseCodesThatDoNotFit) {
   const auto tensor =
       CompressedTensor::create(1, 128, 1.0f, small_table(random, Codec::p4, 1), block);
   ASSERT_TRUE(tensor);
-  const auto dense = pack_tiles(tensor->view(), true);
+  const auto dense = pack_tiles(tensor->view(), Layout::dense);
   ASSERT_FALSE(dense);
   EXPECT_EQ(dense.error().code(), StatusCode::unsupported);
-  const auto fast = pack_tiles(tensor->view(), false);
-  ASSERT_TRUE(fast);
-  const auto back = unpack_tiles(*fast, Codec::p4, false, 1, 128);
-  ASSERT_TRUE(back);
-  EXPECT_EQ(*back, block);
+  for (const Layout layout : {Layout::paired, Layout::fast}) {
+    const auto tiles = pack_tiles(tensor->view(), layout);
+    ASSERT_TRUE(tiles);
+    const auto back = unpack_tiles(*tiles, Codec::p4, layout, 1, 128);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, block);
+  }
 }
 
 }  // namespace

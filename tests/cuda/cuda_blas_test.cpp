@@ -98,8 +98,9 @@ INSTANTIATE_TEST_SUITE_P(
     Kinds, CudaBlas,
     ::testing::Values(Kind{Codec::p2, Layout::raw}, Kind{Codec::p3, Layout::fast},
                       Kind{Codec::p4, Layout::raw}, Kind{Codec::p4, Layout::dense},
-                      Kind{Codec::p4, Layout::fast}, Kind{Codec::p5, Layout::fast},
-                      Kind{Codec::h4, Layout::raw}, Kind{Codec::h4, Layout::fast}),
+                      Kind{Codec::p4, Layout::paired}, Kind{Codec::p4, Layout::fast},
+                      Kind{Codec::p5, Layout::fast}, Kind{Codec::h4, Layout::raw},
+                      Kind{Codec::h4, Layout::fast}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaBlasErrors = CudaTest;

@@ -134,7 +134,8 @@ TEST_P(CudaDecodeTiles, EqualTheReferenceInFloat) { expect<float>(); }
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, CudaDecodeTiles,
-    ::testing::Values(Tiles{Codec::p4, cuda::Layout::dense}, Tiles{Codec::p2, cuda::Layout::fast},
+    ::testing::Values(Tiles{Codec::p4, cuda::Layout::dense},
+                      Tiles{Codec::p4, cuda::Layout::paired}, Tiles{Codec::p2, cuda::Layout::fast},
                       Tiles{Codec::p3, cuda::Layout::fast}, Tiles{Codec::p4, cuda::Layout::fast},
                       Tiles{Codec::p5, cuda::Layout::fast}, Tiles{Codec::h4, cuda::Layout::fast}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });

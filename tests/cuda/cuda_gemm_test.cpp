@@ -20,10 +20,11 @@ struct Case {
   Codec codec;
   Layout layout;
 };
-constexpr Case kCases[] = {
-    {Codec::p2, Layout::fast},  {Codec::p3, Layout::fast}, {Codec::p4, Layout::fast},
-    {Codec::p4, Layout::dense}, {Codec::p5, Layout::fast}, {Codec::p2, Layout::raw},
-    {Codec::p3, Layout::raw},   {Codec::p4, Layout::raw},  {Codec::p5, Layout::raw}};
+constexpr Case kCases[] = {{Codec::p2, Layout::fast},   {Codec::p3, Layout::fast},
+                           {Codec::p4, Layout::fast},   {Codec::p4, Layout::dense},
+                           {Codec::p4, Layout::paired}, {Codec::p5, Layout::fast},
+                           {Codec::p2, Layout::raw},    {Codec::p3, Layout::raw},
+                           {Codec::p4, Layout::raw},    {Codec::p5, Layout::raw}};
 
 Result<CompressedTensor> random_tensor(std::mt19937& random, Codec codec, std::size_t rows,
                                        std::size_t cols, float tensor_scale = 0.73f) {

@@ -191,12 +191,12 @@ TEST_P(CudaGemv, PipelinesManyTilesPerWarp) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, CudaGemv,
-    ::testing::Values(Kind{Codec::p4, Layout::dense}, Kind{Codec::p2, Layout::fast},
-                      Kind{Codec::p3, Layout::fast}, Kind{Codec::p4, Layout::fast},
-                      Kind{Codec::p5, Layout::fast}, Kind{Codec::h4, Layout::fast},
-                      Kind{Codec::p2, Layout::raw}, Kind{Codec::p3, Layout::raw},
-                      Kind{Codec::p4, Layout::raw}, Kind{Codec::p5, Layout::raw},
-                      Kind{Codec::h4, Layout::raw}),
+    ::testing::Values(Kind{Codec::p4, Layout::dense}, Kind{Codec::p4, Layout::paired},
+                      Kind{Codec::p2, Layout::fast}, Kind{Codec::p3, Layout::fast},
+                      Kind{Codec::p4, Layout::fast}, Kind{Codec::p5, Layout::fast},
+                      Kind{Codec::h4, Layout::fast}, Kind{Codec::p2, Layout::raw},
+                      Kind{Codec::p3, Layout::raw}, Kind{Codec::p4, Layout::raw},
+                      Kind{Codec::p5, Layout::raw}, Kind{Codec::h4, Layout::raw}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
 
 using CudaRawGemv = CudaTest;
@@ -283,52 +283,6 @@ TEST_F(CudaGemvErrors, RefusesWhatDoesNotFit) {
   EXPECT_EQ(a8_code({blocks, 2, 320, 1.0f}), StatusCode::shape_mismatch);
   auto* odd = reinterpret_cast<float*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
   EXPECT_EQ(code(device->view(), in, {odd, 2, 4, 8}, space), StatusCode::invalid_argument);
-}
-
-TEST_F(CudaGemvErrors, UploadRefusesInvalidBlocksAndCodecsWithoutTiles) {
-  std::mt19937 random(26);
-  auto blocks = valid_blocks(random, Codec::p4, 4, 256);
-  blocks[1] = 0;  // scale 0 with other bytes set
-  const auto broken =
-      CompressedTensor::create(2, 256, 1.0f, random_tables(random, Codec::p4, 256), blocks);
-  ASSERT_TRUE(broken);
-  const auto tiles = cuda::upload(broken->view(), Layout::dense);
-  ASSERT_FALSE(tiles);
-  EXPECT_EQ(tiles.error().code(), StatusCode::corrupt);
-  const auto p3 = random_tensor(random, Codec::p3, 2, 256);
-  ASSERT_TRUE(p3);
-  const auto other = cuda::upload(p3->view(), Layout::dense);
-  ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().code(), StatusCode::unsupported);
-}
-
-// One centroid -127 and all others above 0: 127 would share a column with a negative value.
-TEST_F(CudaGemvErrors, NibbleTilesRefuseAPatternThatDoesNotFit) {
-  std::mt19937 random(33);
-  PatternTable table = random_tables(random, Codec::h4, 16);
-  for (int k = 0; k < 15; ++k) table.centroids[15 * 7 + k] = static_cast<std::int8_t>(8 * k + 1);
-  table.centroids[15 * 7] = -127;
-  const auto tensor = random_tensor(random, table, 3, 200);
-  ASSERT_TRUE(tensor) << tensor.error().message();
-  const auto fast = cuda::upload(tensor->view(), Layout::fast);
-  ASSERT_FALSE(fast);
-  EXPECT_EQ(fast.error().code(), StatusCode::unsupported);
-  EXPECT_EQ(fast.error().message(), "pattern 7 does not fit nibble tiles");
-  const auto automatic = cuda::upload(tensor->view(), Layout::automatic);
-  ASSERT_TRUE(automatic);
-  EXPECT_EQ(automatic->view().layout, Layout::raw);
-}
-
-TEST_F(CudaGemvErrors, AutomaticLayoutIsOneOfTiles) {
-  std::mt19937 random(27);
-  for (const Codec codec : kStoredCodecs) {
-    const auto tensor = random_tensor(random, codec, 4, 300);
-    ASSERT_TRUE(tensor);
-    const auto device = cuda::upload(tensor->view(), Layout::automatic);
-    ASSERT_TRUE(device) << device.error().message();
-    EXPECT_TRUE(device->view().layout == Layout::fast ||
-                (codec == Codec::p4 && device->view().layout == Layout::dense));
-  }
 }
 
 }  // namespace

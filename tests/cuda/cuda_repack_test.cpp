@@ -84,7 +84,7 @@ class CudaRepack : public CudaTest, public ::testing::WithParamInterface<Kind> {
   }
 
   static Result<std::vector<std::uint8_t>> host_tiles(const TensorView& tensor) {
-    return cuda::pack_tiles(tensor, layout() == Layout::dense);
+    return cuda::pack_tiles(tensor, layout());
   }
 
   /// Both ways without a fault.
@@ -292,12 +292,8 @@ TEST_P(CudaRepack, CountsRowsThatMakeNoBlock) {
       const auto* bytes_of = reinterpret_cast<const std::uint8_t*>(&tile);
       tiles.insert(tiles.end(), bytes_of, bytes_of + sizeof(tile));
     };
-    if (layout() == Layout::dense) {
-      append(cuda::DenseTile{});
-    } else {
-      planar::dispatch(codec(),
-                       [&](auto planes) { append(cuda::FastTile<decltype(planes)::value>{}); });
-    }
+    cuda::dispatch_tile(codec(), layout(),
+                        [&](auto kind) { append(typename decltype(kind)::Tile{}); });
   }
   const auto raw = cuda::upload(tensor->view());
   ASSERT_TRUE(raw);
@@ -307,16 +303,12 @@ TEST_P(CudaRepack, CountsRowsThatMakeNoBlock) {
   EXPECT_GE(faults, 20u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, CudaRepack,
-                         ::testing::Values(Kind{Codec::p4, Layout::dense},
-                                           Kind{Codec::p2, Layout::fast},
-                                           Kind{Codec::p3, Layout::fast},
-                                           Kind{Codec::p4, Layout::fast},
-                                           Kind{Codec::p5, Layout::fast}),
-                         [](const auto& kind) {
-                           return std::string(codec_name(kind.param.codec)) +
-                                  (kind.param.layout == Layout::dense ? "_dense" : "_fast");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, CudaRepack,
+    ::testing::Values(Kind{Codec::p4, Layout::dense}, Kind{Codec::p4, Layout::paired},
+                      Kind{Codec::p2, Layout::fast}, Kind{Codec::p3, Layout::fast},
+                      Kind{Codec::p4, Layout::fast}, Kind{Codec::p5, Layout::fast}),
+    [](const auto& kind) { return test::kind_name(kind.param.codec, kind.param.layout); });
 
 using CudaRepackErrors = CudaTest;
 
@@ -336,12 +328,12 @@ TEST_F(CudaRepackErrors, CountsRowsThatDenseTilesDoNotHold) {
   const PatternTable table = random_tables(random, Codec::p4, 256);
   const auto tensor = CompressedTensor::create(16, 128, 1.0f, table, blocks);
   ASSERT_TRUE(tensor);
-  EXPECT_FALSE(cuda::pack_tiles(tensor->view(), true));
+  EXPECT_FALSE(cuda::pack_tiles(tensor->view(), Layout::dense));
   const auto raw = cuda::upload(tensor->view());
   ASSERT_TRUE(raw);
   const Repacked packed = repack(raw->view(), Layout::dense);
   EXPECT_EQ(packed.faults, 1u);
-  const auto back = cuda::unpack_tiles(packed.bytes, Codec::p4, true, 16, 128);
+  const auto back = cuda::unpack_tiles(packed.bytes, Codec::p4, Layout::dense, 16, 128);
   ASSERT_TRUE(back) << back.error().message();
   std::fill_n(blocks.data() + 64 * 5, 64, std::uint8_t{0});
   EXPECT_EQ(test::first_difference(*back, blocks), -1);

@@ -36,8 +36,7 @@ class CudaTest : public ::testing::Test {
 
 /// "p4_dense"
 inline std::string kind_name(Codec codec, cuda::Layout layout) {
-  constexpr const char* kLayouts[] = {"_raw", "_dense", "_fast"};
-  return std::string(codec_name(codec)) + kLayouts[static_cast<std::size_t>(layout)];
+  return std::string(codec_name(codec)) + "_" + std::string(cuda::layout_name(layout));
 }
 
 /// An array on the device.

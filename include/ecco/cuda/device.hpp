@@ -12,6 +12,7 @@
 
 #include "ecco/codec.hpp"
 #include "ecco/config.hpp"
+#include "ecco/cuda/layout.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 #include "ecco/types.hpp"
@@ -45,15 +46,6 @@ class DeviceMemory {
  private:
   std::uint8_t* data_ = nullptr;
   std::size_t bytes_ = 0;
-};
-
-/// How blocks lie on the device.
-enum class Layout : std::uint8_t {
-  raw,        ///< as in the file; products of planar codecs take several times the instructions
-  dense,      ///< tiles of 4.25 bits per value, P4
-  fast,       ///< tiles of P2..P5, 1.125 bits per value more than the codec, and of H4, 0.125 bits
-              ///< and 64 for each outlier or clipped element more
-  automatic,  ///< fast; P4: dense or fast by the ratio of memory bandwidth to arithmetic
 };
 
 /// What kernels need of a tensor; all pointers are to device memory. docs/cuda.md describes the
@@ -95,7 +87,7 @@ class DeviceTensor {
 
 /// Copies a tensor to the current device; the source may go away when it returns. Allocates and
 /// may wait for the stream. Tiles are made on the host; a tensor whose classes do not fit dense
-/// tiles gets fast ones. Errors: unsupported (no GPU, compute capability below 8.0, tiles of a
+/// tiles gets paired ones. Errors: unsupported (no GPU, compute capability below 8.0, tiles of a
 /// codec that has none, 2^31 rows, columns or blocks), corrupt (tiles take valid blocks only),
 /// out_of_memory, device_error.
 Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::raw,

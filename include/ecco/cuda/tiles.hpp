@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Device tiles of planar codecs on the host: 16 rows x 128 columns rearranged, without loss, into
-// the order in which tensor cores take them. Fast tiles (tiles_fast.hpp) have nothing of variable
-// length; dense ones (tiles_dense.hpp, P4 only) are smaller. Pictures and reasons: docs/cuda.md,
-// "Tiles".
+// the order in which tensor cores take them. Fast tiles (tiles_fast.hpp) have nothing to decode
+// but selectors; those of P4 only, paired (tiles_paired.hpp) and dense (tiles_dense.hpp), are
+// smaller. Pictures and reasons: docs/cuda.md, "Tiles".
 #pragma once
 
 #include <cstddef>
@@ -13,23 +13,53 @@
 #include <vector>
 
 #include "ecco/codec.hpp"
+#include "ecco/cuda/layout.hpp"
 #include "ecco/cuda/tile_row.hpp"
 #include "ecco/cuda/tiles_dense.hpp"
 #include "ecco/cuda/tiles_fast.hpp"
+#include "ecco/cuda/tiles_paired.hpp"
 #include "ecco/planar.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 
 namespace ecco::cuda {
 
-/// Bytes of a tile of a planar codec.
-constexpr std::size_t tile_bytes(Codec codec, bool dense) noexcept {
-  if (dense) return kDenseTileBytes;
-  return planar::dispatch(codec,
-                          [](auto planes) { return kFastTileBytes<decltype(planes)::value>; });
+/// A kind of tile of a planar codec.
+template <int R, typename T>
+struct TileKind {
+  static constexpr int kPlanes = R;  ///< mantissa planes of the codec
+  using Tile = T;
+};
+
+/// Whether a layout is one of tiles that the planar codec has.
+constexpr bool has_tiles(Codec codec, Layout layout) noexcept {
+  if (layout == Layout::dense || layout == Layout::paired) return codec == Codec::p4;
+  return layout == Layout::fast && is_planar(codec);
+}
+
+/// function(TileKind<...>) of a codec's tiles. Precondition: has_tiles.
+template <typename Function>
+constexpr auto dispatch_tile(Codec codec, Layout layout, Function&& function) {
+  if (layout == Layout::dense) return function(TileKind<2, DenseTile>{});
+  if (layout == Layout::paired) return function(TileKind<2, PairedTile>{});
+  return planar::dispatch(codec, [&](auto planes) {
+    constexpr int kPlanes = decltype(planes)::value;
+    return function(TileKind<kPlanes, FastTile<kPlanes>>{});
+  });
+}
+
+/// Bytes of a tile of a planar codec. Precondition: has_tiles.
+constexpr std::size_t tile_bytes(Codec codec, Layout layout) noexcept {
+  return dispatch_tile(codec, layout,
+                       [](auto kind) { return sizeof(typename decltype(kind)::Tile); });
 }
 
 namespace detail {
+
+inline tl::unexpected<Status> no_tiles(Codec codec, Layout layout) {
+  return fail(StatusCode::unsupported,
+              std::string(layout_name(layout)) + " tiles of " + std::string(codec_name(codec)));
+}
 
 inline std::string block_name(std::size_t row, std::size_t block) {
   return "row " + std::to_string(row) + ", block " + std::to_string(block);
@@ -96,25 +126,25 @@ Result<std::vector<std::uint8_t>> unpack_tiles(std::span<const std::uint8_t> til
 
 }  // namespace detail
 
-/// Tiles of a tensor of a planar codec (dense: P4), [row tile][column tile]; rows past the end are
-/// zeros. Errors: corrupt (a block that is not valid, named), unsupported (dense: codes that do
-/// not fit a tile). Throws std::bad_alloc only.
-inline Result<std::vector<std::uint8_t>> pack_tiles(const TensorView& tensor, bool dense) {
-  if (dense) return detail::pack_tiles<2, DenseTile>(tensor);
-  return planar::dispatch(tensor.codec(), [&](auto planes) {
-    constexpr int kPlanes = decltype(planes)::value;
-    return detail::pack_tiles<kPlanes, FastTile<kPlanes>>(tensor);
+/// Tiles of a tensor, [row tile][column tile]; rows past the end are zeros. Errors: corrupt (a
+/// block that is not valid, named), unsupported (no tiles of this codec and layout; dense: codes
+/// that do not fit a tile). Throws std::bad_alloc only.
+inline Result<std::vector<std::uint8_t>> pack_tiles(const TensorView& tensor, Layout layout) {
+  if (!has_tiles(tensor.codec(), layout)) return detail::no_tiles(tensor.codec(), layout);
+  return dispatch_tile(tensor.codec(), layout, [&](auto kind) {
+    using Kind = decltype(kind);
+    return detail::pack_tiles<Kind::kPlanes, typename Kind::Tile>(tensor);
   });
 }
 
-/// Inverse of pack_tiles: the blocks, byte for byte. Errors: shape_mismatch, corrupt.
+/// Inverse of pack_tiles: the blocks, byte for byte. Errors: unsupported, shape_mismatch, corrupt.
 inline Result<std::vector<std::uint8_t>> unpack_tiles(std::span<const std::uint8_t> tiles,
-                                                      Codec codec, bool dense, std::size_t rows,
+                                                      Codec codec, Layout layout, std::size_t rows,
                                                       std::size_t cols) {
-  if (dense) return detail::unpack_tiles<2, DenseTile>(tiles, rows, cols);
-  return planar::dispatch(codec, [&](auto planes) {
-    constexpr int kPlanes = decltype(planes)::value;
-    return detail::unpack_tiles<kPlanes, FastTile<kPlanes>>(tiles, rows, cols);
+  if (!has_tiles(codec, layout)) return detail::no_tiles(codec, layout);
+  return dispatch_tile(codec, layout, [&](auto kind) {
+    using Kind = decltype(kind);
+    return detail::unpack_tiles<Kind::kPlanes, typename Kind::Tile>(tiles, rows, cols);
   });
 }
 
