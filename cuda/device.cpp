@@ -122,12 +122,6 @@ Status decode_activations(const std::uint8_t* blocks, float tensor_scale, Matrix
 
 }  // namespace
 
-cudaError_t detail::multiprocessors(int& count) {
-  int device = 0;
-  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
-  return cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-}
-
 DeviceMemory::~DeviceMemory() {
   if (data_ != nullptr) cudaFree(data_);
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <new>
 #include <string>
@@ -45,15 +46,24 @@ inline bool aligned(const void* address, std::size_t bytes) noexcept {
   return reinterpret_cast<std::uintptr_t>(address) % bytes == 0;
 }
 
-/// Error: invalid_argument unless `device` is the current one.
-/// `device` < 0 stands for any.
-inline Status check_device(int device) {
+/// Error: invalid_argument unless `device`, on which `what` lies, is the current one. `device` < 0
+/// stands for any.
+inline Status check_device(int device, const char* what = "the tensor") {
   if (device < 0) return {};
   int current = 0;
   if (Status status = check("cudaGetDevice", cudaGetDevice(&current)); !status) return status;
   if (device == current) return {};
-  return {StatusCode::invalid_argument, "the tensor lies on device " + std::to_string(device) +
-                                            ", current is " + std::to_string(current)};
+  return {StatusCode::invalid_argument, std::string(what) + " lies on device " +
+                                            std::to_string(device) + ", current is " +
+                                            std::to_string(current)};
+}
+
+/// "0x7f00"
+inline std::string address_text(const void* address) {
+  char text[2 + 2 * sizeof(address) + 1];
+  std::snprintf(text, sizeof(text), "0x%llx",
+                static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(address)));
+  return text;
 }
 
 /// `bytes` = the alignment that `what` needs; null will do if it has no values.
@@ -62,8 +72,8 @@ inline Status check_address(const char* what, const void* address, std::size_t b
     return {StatusCode::invalid_argument, std::string(what) + ": a null address"};
   }
   if (aligned(address, bytes)) return {};
-  return {StatusCode::invalid_argument, std::string(what) +
-                                            ": an address that is not aligned to " +
+  return {StatusCode::invalid_argument, std::string(what) + ": the address " +
+                                            address_text(address) + " is not aligned to " +
                                             std::to_string(bytes) + " bytes"};
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Host side of products with many vectors: the workspace, passes of up to 512 vectors, launches.
+// Products with many vectors: the choice of a way, and own kernels: the workspace, passes of up to
+// 512 vectors, launches.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -8,7 +9,9 @@
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tile_row.hpp"
 #include "errors.hpp"
+#include "gemm_job.hpp"
 #include "launch.hpp"
+#include "panels.hpp"
 #include "products.hpp"
 
 namespace ecco::cuda {
@@ -31,6 +34,11 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch) {
   constexpr std::size_t kBlock = detail::kGemmColumns;
   return {(std::min(batch, kPassVectors) + kBlock - 1) / kBlock * kBlock,
           blocks_per_row(tensor.cols)};
+}
+
+template <typename T>
+MatrixView<T> rows_of(const MatrixView<T>& matrix, std::size_t first, std::size_t count) {
+  return {matrix.row(first), count, matrix.cols, matrix.row_stride};
 }
 
 /// Rounds the vectors of a pass to half and multiplies.
@@ -71,69 +79,86 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, MatrixView<con
   }
 }
 
-/// H4: as many vectors at a time as a gemv takes.
+/// As many vectors at a time as a gemv takes.
 template <typename T>
 Status multiply_by_gemv(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
                         Activations activations, std::span<std::uint8_t> workspace,
                         Stream stream) {
-  if (Status status = detail::check_shapes(tensor, detail::Numbers<T>{x}, y); !status) {
-    return status;
-  }
   Status status;
   for (std::size_t first = 0; first < x.rows && status; first += kMaxBatch) {
     const std::size_t batch = std::min(kMaxBatch, x.rows - first);
-    const MatrixView<const T> part{x.row(first), batch, x.cols, x.row_stride};
-    status = gemv(tensor, part, {y.row(first), batch, y.cols, y.row_stride}, activations,
+    status = gemv(tensor, rows_of(x, first, batch), rows_of(y, first, batch), activations,
                   workspace, stream);
   }
   return status;
 }
 
 template <typename T>
-Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
-                Activations activations, std::span<std::uint8_t> workspace, Stream stream) {
-  if (x.rows == 0) return detail::check_shapes(tensor, detail::Numbers<T>{x}, y);
-  if (x.rows < kGemmFrom) return gemv(tensor, x, y, activations, workspace, stream);
-  if (tensor.codec == Codec::h4) {
-    return multiply_by_gemv(tensor, x, y, activations, workspace, stream);
-  }
-  const detail::Numbers<T> input{x};
-  if (Status status = detail::check_shapes(tensor, input, y); !status) return status;
-  if (tensor.rows == 0) return {};
-  if (tensor.cols == 0) return detail::clear(y, stream);
-  const Pass pass = make_pass(tensor, x.rows);
-  if (Status status = detail::check_workspace(workspace, pass.bytes()); !status) return status;
-  Status status;
+Status multiply_in_half(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
+                        std::span<std::uint8_t> workspace, Stream stream) {
+  Status status = detail::check_workspace(workspace, make_pass(tensor, x.rows).bytes());
   for (std::size_t first = 0; first < x.rows && status; first += kPassVectors) {
     const std::size_t batch = std::min(kPassVectors, x.rows - first);
-    status =
-        run_pass<T>(tensor, make_pass(tensor, batch), {x.row(first), batch, x.cols, x.row_stride},
-                    {y.row(first), batch, y.cols, y.row_stride}, workspace.data(), stream);
+    status = run_pass<T>(tensor, make_pass(tensor, batch), rows_of(x, first, batch),
+                         rows_of(y, first, batch), workspace.data(), stream);
   }
   return status;
 }
 
+template <typename T>
+Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
+                Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+                const Blas* blas) {
+  const detail::Numbers<T> input{x};
+  if (Status status = detail::check_shapes(tensor, input, y); !status) return status;
+  if (tensor.rows == 0 || x.rows == 0) return {};
+  if (tensor.cols == 0) return detail::clear(y, stream);
+  switch (gemm_path(tensor, x.rows, blas)) {
+    case GemmPath::gemv:
+      return multiply_by_gemv(tensor, x, y, activations, workspace, stream);
+    case GemmPath::half:
+      return multiply_in_half(tensor, x, y, workspace, stream);
+    default:
+      return detail::multiply_panels(tensor, x, y, *blas, workspace, stream);
+  }
+}
+
 }  // namespace
 
+GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch, const Blas* blas) noexcept {
+  if (blas != nullptr && batch >= blas->from()) return GemmPath::blas;
+  return batch < kGemmFrom || tensor.codec == Codec::h4 ? GemmPath::gemv : GemmPath::half;
+}
+
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
-                                 Activations activations) noexcept {
-  if (batch < kGemmFrom || tensor.codec == Codec::h4) {
-    return gemv_workspace_bytes(tensor, std::min(batch, kMaxBatch), activations);
+                                 Activations activations, const Blas* blas) noexcept {
+  if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return 0;
+  std::size_t bytes = gemv_workspace_bytes(tensor, std::min(batch, kMaxBatch), activations);
+  const std::size_t own = blas != nullptr ? std::min(batch, blas->from() - 1) : batch;
+  if (gemm_path(tensor, own) == GemmPath::half) {
+    bytes = std::max(bytes, make_pass(tensor, own).bytes());
   }
-  return tensor.rows == 0 ? 0 : make_pass(tensor, batch).bytes();
+  if (own < batch) bytes = std::max(bytes, detail::panels_bytes(tensor, batch));
+  return bytes;
 }
 
 Status gemm(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas) noexcept {
+  return detail::guarded(
+      [&] { return multiply(tensor, x, y, activations, workspace, stream, blas); });
 }
 Status gemm(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas) noexcept {
+  return detail::guarded(
+      [&] { return multiply(tensor, x, y, activations, workspace, stream, blas); });
 }
 Status gemm(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept {
-  return detail::guarded([&] { return multiply(tensor, x, y, activations, workspace, stream); });
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas) noexcept {
+  return detail::guarded(
+      [&] { return multiply(tensor, x, y, activations, workspace, stream, blas); });
 }
 
 }  // namespace ecco::cuda

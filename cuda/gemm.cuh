@@ -6,6 +6,7 @@
 #pragma once
 
 #include "decode_tiles.cuh"
+#include "gemm_job.hpp"
 
 namespace ecco::cuda::detail {
 namespace {

@@ -60,8 +60,9 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, Activations ac
 
 template <typename Input>
 Status check_gemv(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
-  if (x.rows() == 0 || x.rows() > kMaxBatch) {
-    return {StatusCode::invalid_argument, std::to_string(x.rows()) + " vectors are not 1..16"};
+  if (x.rows() > kMaxBatch) {
+    return {StatusCode::invalid_argument,
+            "gemv of " + std::to_string(x.rows()) + " vectors, the most are 16"};
   }
   return detail::check_shapes(tensor, x, y);
 }
@@ -104,7 +105,7 @@ template <typename Input>
 Status multiply(const DeviceTensorView& tensor, const Input& x, MatrixView<float> y,
                 Activations activations, std::span<std::uint8_t> workspace, Stream stream) {
   if (Status status = check_gemv(tensor, x, y); !status) return status;
-  if (tensor.rows == 0) return {};
+  if (tensor.rows == 0 || x.rows() == 0) return {};
   if (tensor.cols == 0) return detail::clear(y, stream);
   int count = 0;
   Status status = check("cudaDeviceGetAttribute", detail::multiprocessors(count));

@@ -30,13 +30,11 @@ template <typename Kernel>
 cudaError_t grid_size(Kernel kernel, std::uint32_t items, std::uint32_t per_block, int threads,
                       std::size_t shared_bytes, unsigned& grid) {
   int count = 0;
-  int resident = 0;
-  if (const cudaError_t error = multiprocessors(count); error != cudaSuccess) return error;
-  const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      &resident, reinterpret_cast<const void*>(kernel), threads, shared_bytes);
+  const cudaError_t error =
+      resident_blocks(reinterpret_cast<const void*>(kernel), threads, shared_bytes, count);
   if (error != cudaSuccess) return error;
   const unsigned wanted = items / per_block + (items % per_block != 0 ? 1u : 0u);
-  const unsigned most = static_cast<unsigned>(count) * static_cast<unsigned>(resident);
+  const auto most = static_cast<unsigned>(count);
   grid = wanted < most ? wanted : most;
   return grid == 0 ? cudaErrorLaunchOutOfResources : cudaSuccess;
 }

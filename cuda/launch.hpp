@@ -19,8 +19,12 @@ namespace ecco::cuda::detail {
 /// Threads of a block, where a kernel has no reason for another number.
 inline constexpr int kThreads = 256;
 
-/// Streaming multiprocessors of the current device.
+/// Streaming multiprocessors of the current device; asked once per device.
 cudaError_t multiprocessors(int& count);
+
+/// Blocks of a kernel that run on the current device at the same time; asked once per device,
+/// kernel and sizes. Neither this nor multiprocessors allocates; any threads may call them.
+cudaError_t resident_blocks(const void* kernel, int threads, std::size_t shared_bytes, int& count);
 
 /// Blocks of a tensor and where their values go.
 struct DecodeJob {
@@ -197,40 +201,6 @@ struct FinishJob {
   std::size_t sum_stride;
 };
 cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
-
-/// Activations of gemm as half, [vector][column tile][128], zeros past the batch.
-struct RoundJob {
-  std::size_t x_stride;  ///< between vectors, in values
-  unsigned cols;
-  unsigned batch;
-  unsigned column_tiles;
-  uint2* out;
-  float* factors;  ///< [column tile][vector]
-};
-template <typename T>
-cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream);
-
-/// A product on tiles with many vectors.
-inline constexpr unsigned kGemmColumns = 64;  ///< vectors of a block of threads
-struct GemmJob {
-  const uint4* tiles;  ///< these four as in GemvJob
-  const std::uint32_t* gated;
-  const std::uint32_t* codes;
-  float tensor_scale;
-  const uint4* x;        ///< of round_half
-  const float* factors;  ///< of round_half
-  float* y;
-  std::size_t y_stride;
-  unsigned rows;
-  unsigned row_tiles;
-  unsigned column_tiles;
-  unsigned batch;
-  unsigned vectors;  ///< the batch rounded up to kGemmColumns
-};
-cudaError_t gemm_fast(Codec codec, const GemmJob& job, cudaStream_t stream);
-cudaError_t gemm_dense(const GemmJob& job, cudaStream_t stream);
-cudaError_t gemm_paired(const GemmJob& job, cudaStream_t stream);
-cudaError_t gemm_raw(Codec codec, const GemmJob& job, cudaStream_t stream);
 
 /// Tiles and where their values go.
 struct DecodeTilesJob {

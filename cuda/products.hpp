@@ -62,7 +62,9 @@ Status check_shapes(const DeviceTensorView& tensor, const Input& x, const Matrix
   }
   if (Status status = x.check_memory(); !status) return status;
   if (tensor.rows > kMostBlocks || tensor.cols > kMostBlocks) {
-    return {StatusCode::unsupported, "a tensor of 2^31 rows or columns or more"};
+    return {StatusCode::unsupported, "a tensor of " + std::to_string(tensor.rows) + " x " +
+                                         std::to_string(tensor.cols) +
+                                         ": 2^31 rows or columns or more"};
   }
   Status status = check_matrix("y", y);
   const bool empty = tensor.rows == 0 || tensor.cols == 0;
@@ -77,10 +79,11 @@ inline const std::uint32_t* product_table(const DeviceTensorView& tensor) {
 }
 
 inline Status check_workspace(std::span<std::uint8_t> workspace, std::size_t bytes) {
-  if (workspace.size() >= bytes && aligned(workspace.data(), kAlignment)) return {};
-  return {StatusCode::invalid_argument, "a workspace of " + std::to_string(workspace.size()) +
-                                            " bytes, but " + std::to_string(bytes) +
-                                            ", aligned to 16, are needed"};
+  if (workspace.size() < bytes) {
+    return {StatusCode::invalid_argument, "a workspace of " + std::to_string(workspace.size()) +
+                                              " bytes, needed are " + std::to_string(bytes)};
+  }
+  return check_address("workspace", workspace.data(), kAlignment, bytes == 0);
 }
 
 /// y = 0, the product of a tensor without columns.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Activations -> half for gemm: one warp per vector and group of 128 values, which have a power of
-// two as their factor where half would overflow or lose small values.
+// Activations -> half for gemm: one warp per vector and group of 128 values, or, for cuBLAS, a
+// block of threads per vector; these have a power of two as their factor where half would overflow
+// or lose small values.
 #include <type_traits>
 
 #include "ecco/cuda/intrinsics.cuh"
+#include "gemm_job.hpp"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -46,7 +48,73 @@ __global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* 
   if (lane == 0) job.factors[static_cast<std::size_t>(group) * gridDim.y + vector] = scale.factor;
 }
 
+/// A magnitude of which the largest shows whether a value is NaN or infinite.
+__device__ __forceinline__ float magnitude(float value) {
+  return fabsf(value) < INFINITY ? fabsf(value) : INFINITY;
+}
+
+/// The largest magnitude of a vector; NaN if a value is not finite. The whole block calls it.
+template <typename T>
+__device__ __forceinline__ float vector_largest(const T* x, unsigned cols,
+                                                float (&shared)[kThreads / kWarpLanes]) {
+  float largest[4] = {};
+  for (unsigned at = 4 * threadIdx.x; at < cols; at += 4 * kThreads) {
+    float values[4];
+    load_four<false>(x + at, at, cols, values);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) largest[i] = fmaxf(largest[i], magnitude(values[i]));
+  }
+  const float of_warp = warp_largest(largest);
+  if (threadIdx.x % kWarpLanes == 0) shared[threadIdx.x / kWarpLanes] = of_warp;
+  __syncthreads();
+  float result = 0.0f;
+#pragma unroll
+  for (const float value : shared) result = fmaxf(result, magnitude(value));
+  return result < INFINITY ? result : NAN;
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    round_vectors_kernel(RoundVectorsJob job, const T* __restrict__ x) {
+  __shared__ float shared[kThreads / kWarpLanes];
+  const T* from = x + blockIdx.x * job.x_stride;
+  const float largest = vector_largest(from, job.cols, shared);
+  const bool finite = largest < INFINITY;
+  const PowerOfTwo scale = finite ? scale_for(largest) : PowerOfTwo{NAN, 0.0f};
+  half* out = job.out + blockIdx.x * job.out_stride;
+  for (unsigned at = 4 * threadIdx.x; at < job.cols; at += 4 * kThreads) {
+    float values[4];
+    load_four<false>(from + at, at, job.cols, values);
+#pragma unroll
+    for (float& value : values) value = finite ? value * scale.inverse : 0.0f;
+    *reinterpret_cast<uint2*>(out + at) =
+        make_uint2(round_pair<half>(values[0], values[1]), round_pair<half>(values[2], values[3]));
+  }
+  if (threadIdx.x == 0) job.factors[blockIdx.x] = scale.factor;
+}
+
+__global__ void __launch_bounds__(kThreads) scale_kernel(ScaleJob job) {
+  const unsigned row = blockIdx.x * kThreads + threadIdx.x;
+  if (row >= job.rows) return;
+  for (unsigned vector = blockIdx.y; vector < job.batch; vector += gridDim.y) {
+    job.y[vector * job.y_stride + row] *= job.factors[vector];
+  }
+}
+
 }  // namespace
+
+template <typename T>
+cudaError_t round_vectors(const RoundVectorsJob& job, const T* x, cudaStream_t stream) {
+  round_vectors_kernel<<<job.batch, kThreads, 0, stream>>>(job, x);
+  return cudaGetLastError();
+}
+
+cudaError_t scale_vectors(const ScaleJob& job, cudaStream_t stream) {
+  constexpr unsigned kMostY = 65535;
+  const dim3 grid((job.rows + kThreads - 1) / kThreads, job.batch < kMostY ? job.batch : kMostY);
+  scale_kernel<<<grid, kThreads, 0, stream>>>(job);
+  return cudaGetLastError();
+}
 
 template <typename T>
 cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream) {
@@ -59,5 +127,7 @@ cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaSt
 template cudaError_t round_half(const RoundJob&, const half*, unsigned, cudaStream_t);
 template cudaError_t round_half(const RoundJob&, const bfloat16*, unsigned, cudaStream_t);
 template cudaError_t round_half(const RoundJob&, const float*, unsigned, cudaStream_t);
+template cudaError_t round_vectors(const RoundVectorsJob&, const bfloat16*, cudaStream_t);
+template cudaError_t round_vectors(const RoundVectorsJob&, const float*, cudaStream_t);
 
 }  // namespace ecco::cuda::detail

@@ -15,6 +15,7 @@ using cuda::Activations;
 using cuda::Layout;
 using test::CudaTest;
 using test::DeviceArray;
+using test::DeviceWorkspace;
 
 struct Case {
   Codec codec;
@@ -40,12 +41,11 @@ std::vector<float> multiply(const cuda::DeviceTensorView& tensor, const std::vec
   const std::size_t stride = tensor.rows + 3;
   const DeviceArray<T> device_x(x);
   const DeviceArray<float> y(std::vector<float>(batch * stride, -7.0f));
-  const std::size_t bytes = cuda::gemm_workspace_bytes(tensor, batch, Activations::int16);
-  const DeviceArray<uint4> workspace(std::vector<uint4>(bytes / 16 + 1));
+  const DeviceWorkspace workspace(cuda::gemm_workspace_bytes(tensor, batch, Activations::int16));
   const Status status =
       cuda::gemm(tensor, MatrixView<const T>{device_x.data(), batch, tensor.cols, tensor.cols + 5},
                  MatrixView<float>{y.data(), batch, tensor.rows, stride}, Activations::int16,
-                 {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr);
+                 workspace.span(), nullptr);
   EXPECT_TRUE(status) << status.message();
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   const std::vector<float> all = y.values();
@@ -266,10 +266,10 @@ TEST_F(CudaGemmLimits, LeavesFewVectorsToGemv) {
   const DeviceArray<float> y(std::vector<float>(16 * 17));
   const std::size_t bytes = cuda::gemv_workspace_bytes(device->view(), 16, Activations::int16);
   EXPECT_EQ(cuda::gemm_workspace_bytes(device->view(), 16, Activations::int16), bytes);
-  const DeviceArray<uint4> workspace(std::vector<uint4>(bytes / 16 + 1));
+  const DeviceWorkspace workspace(bytes);
   ASSERT_TRUE(cuda::gemv(device->view(), MatrixView<const half>{device_x.data(), 16, 300, 305},
-                         dense_view(y.data(), 16, 17), Activations::int16,
-                         {reinterpret_cast<std::uint8_t*>(workspace.data()), bytes}, nullptr));
+                         dense_view(y.data(), 16, 17), Activations::int16, workspace.span(),
+                         nullptr));
   EXPECT_EQ(test::first_difference(multiply(device->view(), x, 16), y.values()), -1);
 }
 
@@ -299,21 +299,21 @@ TEST_F(CudaGemmLimits, RefusesWhatDoesNotFit) {
   const DeviceArray<float> x(std::vector<float>(kBatch * 304));
   const DeviceArray<float> y(std::vector<float>(kBatch * 8));
   const std::size_t bytes = cuda::gemm_workspace_bytes(device->view(), kBatch, Activations::int8);
-  const DeviceArray<uint4> memory(std::vector<uint4>(bytes / 16 + 1));
-  auto* workspace = reinterpret_cast<std::uint8_t*>(memory.data());
+  const DeviceWorkspace workspace(bytes);
   const auto code = [&](const cuda::DeviceTensorView& view, MatrixView<const float> in,
                         MatrixView<float> out, std::span<std::uint8_t> space) {
     return cuda::gemm(view, in, out, Activations::int8, space, nullptr).code();
   };
   const MatrixView<const float> in{x.data(), kBatch, 300, 304};
   const MatrixView<float> out{y.data(), kBatch, 4, 8};
-  const std::span<std::uint8_t> space(workspace, bytes);
+  const std::span<std::uint8_t> space = workspace.span();
   EXPECT_EQ(code(device->view(), in, out, space), StatusCode::ok);
   EXPECT_EQ(code(device->view(), {x.data(), kBatch, 299, 304}, out, space),
             StatusCode::shape_mismatch);
   EXPECT_EQ(code(device->view(), in, {y.data(), kBatch, 5, 8}, space), StatusCode::shape_mismatch);
   EXPECT_EQ(code(device->view(), in, out, space.first(bytes - 1)), StatusCode::invalid_argument);
-  EXPECT_EQ(code(device->view(), in, out, {workspace + 8, bytes}), StatusCode::invalid_argument);
+  EXPECT_EQ(code(device->view(), in, out, {workspace.data() + 8, bytes}),
+            StatusCode::invalid_argument);
   EXPECT_EQ(code(device->view(), {x.data(), kBatch, 300, 299}, out, space),
             StatusCode::invalid_argument);
   auto* odd = reinterpret_cast<float*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);

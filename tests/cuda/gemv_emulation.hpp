@@ -159,13 +159,10 @@ std::vector<float> multiply_view(const cuda::DeviceTensorView& tensor, const Vie
                                  std::size_t batch, Activations activations) {
   const std::size_t y_stride = tensor.rows + 3;
   const DeviceArray<float> y(std::vector<float>(batch * y_stride, -7.0f));
-  const DeviceArray<uint4> workspace(
-      std::vector<uint4>(cuda::gemv_workspace_bytes(tensor, batch, activations) / 16 + 1));
+  const DeviceWorkspace workspace(cuda::gemv_workspace_bytes(tensor, batch, activations));
   const Status status =
       cuda::gemv(tensor, x, MatrixView<float>{y.data(), batch, tensor.rows, y_stride}, activations,
-                 {reinterpret_cast<std::uint8_t*>(workspace.data()),
-                  cuda::gemv_workspace_bytes(tensor, batch, activations)},
-                 nullptr);
+                 workspace.span(), nullptr);
   EXPECT_TRUE(status) << status.message();
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   std::vector<float> out = y.values();

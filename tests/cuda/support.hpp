@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,22 @@ class DeviceArray {
  private:
   T* data_ = nullptr;
   std::size_t size_;
+};
+
+/// Workspace of a compute call, aligned to 16 bytes.
+class DeviceWorkspace {
+ public:
+  explicit DeviceWorkspace(std::size_t bytes)
+      : memory_(std::vector<uint4>(bytes / 16 + 1)), bytes_(bytes) {}
+
+  [[nodiscard]] std::uint8_t* data() const {
+    return reinterpret_cast<std::uint8_t*>(memory_.data());
+  }
+  [[nodiscard]] std::span<std::uint8_t> span() const { return {data(), bytes_}; }
+
+ private:
+  DeviceArray<uint4> memory_;
+  std::size_t bytes_;
 };
 
 /// Blocks of arbitrary bytes, most of them not valid: dense and sparse bits, planes full of ones,

@@ -158,7 +158,7 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
                                  Activations activations) noexcept;
 
 /// y[i][r] = sum over k of W[r][k] * x[i][k] for a tensor of any codec and layout; x = batch x
-/// cols, y = batch x rows, batch 1..16, all in device memory. Weights enter exactly; the sum of a
+/// cols, y = batch x rows, batch 0..16, all in device memory. Weights enter exactly; the sum of a
 /// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
 /// group of x with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to
@@ -174,58 +174,91 @@ Status gemv(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixVie
 Status gemv(const DeviceTensorView& tensor, const A8View& x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 
+/// How gemm multiplies.
+enum class GemmPath : std::uint8_t {
+  gemv,  ///< up to 16 vectors at a time, activations as int8 digits
+  half,  ///< tensor cores, in half, weights decoded in registers
+  blas,  ///< cuBLAS, in half, panels of weights decoded to memory
+};
+
 /// Smallest batch that gemm multiplies in half; smaller ones are left to gemv. By counts of
 /// instructions, to be confirmed on a GPU (docs/cuda.md, "Prefill").
 inline constexpr std::size_t kGemmFrom = kMaxBatch + 1;
 
-/// Bytes of workspace that gemm needs on the current device; at most those of 512 vectors.
-std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
-                                 Activations activations) noexcept;
+/// Smallest batch that gemm leaves to cuBLAS where it may choose. Modelled for A100 and H100, not
+/// measured: up to three blocks of 64 vectors, own kernels take less time than decoding to memory
+/// and reading it again (docs/cuda.md, "Prefill").
+inline constexpr std::size_t kBlasFrom = 3 * 64 + 1;
 
-/// y = x W^T as gemv, for any batch: below kGemmFrom, and h4, by gemv with these activations, else
-/// on tensor cores in half with binary32 sums. Weights enter exactly, as integers; half enters
-/// exactly, bfloat16 and float rounded to half after a power of two per vector and group of 128
-/// brought the group's largest magnitude to 2^14..2^15, so that nothing overflows. Error of a sum,
-/// float's rounding apart: at most (274 + groups) 2^-24 of the sum of magnitudes. A group of x
-/// with a NaN or an infinity makes its vector's results NaN. Results repeat bit for bit on one
-/// kind of GPU. Errors as gemv.
-Status gemm(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
-Status gemm(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
-Status gemm(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
-            Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+namespace detail {
+struct HalfProduct;
+using HalfProductCall = Status (*)(void* handle, const HalfProduct& product, Stream stream);
+}  // namespace detail
 
-/// A cuBLAS handle of the current device; movable.
+/// A cuBLAS handle of one device; movable. Only programs that create one need cuBLAS.
 class Blas {
  public:
-  Blas(Blas&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Blas(Blas&& other) noexcept { *this = std::move(other); }
   Blas& operator=(Blas&& other) noexcept {
     std::swap(handle_, other.handle_);
+    std::swap(call_, other.call_);
+    std::swap(device_, other.device_);
+    std::swap(from_, other.from_);
     return *this;
   }
   ~Blas();
 
-  /// Allocates. Errors: unsupported (a library built without cuBLAS), out_of_memory, device_error.
-  static Result<Blas> create() noexcept;
+  /// Of the current device; `from` = the smallest batch that gemm shall leave to it. Allocates.
+  /// Errors: unsupported (a library built without cuBLAS), out_of_memory, device_error.
+  static Result<Blas> create(std::size_t from = kBlasFrom) noexcept;
 
   [[nodiscard]] void* handle() const noexcept { return handle_; }  ///< cublasHandle_t
+  [[nodiscard]] int device() const noexcept { return device_; }
+  [[nodiscard]] std::size_t from() const noexcept { return from_; }
+  /// For gemm.
+  [[nodiscard]] detail::HalfProductCall call() const noexcept { return call_; }
 
  private:
   Blas() = default;
 
   void* handle_ = nullptr;
+  detail::HalfProductCall call_ = nullptr;
+  int device_ = 0;
+  std::size_t from_ = 0;
 };
 
-/// Bytes of workspace for panels of 4096 rows, or of all where there are fewer.
-std::size_t blas_workspace_bytes(const DeviceTensorView& tensor) noexcept;
+/// What gemm chooses for so many vectors: from blas->from() on cuBLAS, if there is a handle; below
+/// kGemmFrom, and for raw h4, gemv; else half.
+GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch,
+                   const Blas* blas = nullptr) noexcept;
 
-/// y = x W^T by cuBLAS for a tensor of any codec and layout: panels of as many rows as the
-/// workspace holds, at least 16, are decoded to half without tensor_scale, which multiplies the
-/// sums; weights of blocks of scale 2^-21 or more are exact. For prompts of hundreds of vectors,
-/// where decoding through memory counts less than cuBLAS's speed. Sets the stream of the handle.
-/// Errors: shape_mismatch, invalid_argument, unsupported, device_error.
+/// Bytes of workspace that are enough for gemm of any type of x and up to so many vectors on the
+/// current device. Own kernels need at most those of 512 vectors; cuBLAS needs x in half and
+/// panels of 4096 rows.
+std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
+                                 Activations activations, const Blas* blas = nullptr) noexcept;
+
+/// y = x W^T as gemv, for any batch and by the way that gemm_path tells; `activations` are those
+/// of gemv. In half: binary32 sums on tensor cores; weights enter exactly, as integers; half
+/// enters exactly, bfloat16 and float rounded to half after a power of two per vector and group of
+/// 128 (cuBLAS: per vector) brought the largest magnitude to 2^14..2^15, so that nothing
+/// overflows. Error of a sum, the rounding of x apart: at most (274 + groups) 2^-24 of the sum of
+/// magnitudes; cuBLAS: what its sums err by. A group of x with a NaN or an infinity makes its
+/// vector's results NaN (cuBLAS and half: or infinities). Results repeat bit for bit on one kind
+/// of GPU (cuBLAS: as it promises).
+///
+/// cuBLAS takes as many rows at a time as fit the workspace, at least 16, decoded to half without
+/// tensor_scale, which multiplies the sums; weights of blocks of scale 2^-21 or more are exact.
+/// The stream of the handle is set. Errors: as gemv; a handle of another device is an
+/// invalid_argument.
 Status gemm(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
-            const Blas& blas, std::span<std::uint8_t> workspace, Stream stream) noexcept;
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas = nullptr) noexcept;
+Status gemm(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas = nullptr) noexcept;
+Status gemm(const DeviceTensorView& tensor, MatrixView<const float> x, MatrixView<float> y,
+            Activations activations, std::span<std::uint8_t> workspace, Stream stream,
+            const Blas* blas = nullptr) noexcept;
 
 }  // namespace ecco::cuda

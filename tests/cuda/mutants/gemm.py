@@ -19,4 +19,22 @@ MUTANTS = {
         ("shift", "254u + kTopExponent - exponent", "253u + kTopExponent - exponent"),
         ("tail tile", "vector < job.batch ? job.cols : 0", "job.cols"),
     ],
+    ("cuda/round_half.cu", "cuda/round_half.cu", "blas"): [
+        ("bound", "fabsf(value) < INFINITY ? fabsf(value) : INFINITY", "fabsf(value)"),
+        ("sync", "= of_warp; __syncthreads();", "= of_warp;"),
+        ("tail tile", "load_four<false>(x + at, at, cols, values)",
+         "load_four<false>(x + at, 0, cols, values)"),
+        ("lane", "shared[threadIdx.x / kWarpLanes] = of_warp", "shared[0] = of_warp"),
+        ("tail tile", "if (row >= job.rows) return;", ""),
+        ("stale accumulator", "*= job.factors[vector]", "= job.factors[vector]"),
+    ],
+    ("cuda/gemm.cpp", "cuda/gemm.cpp", "blas"): [
+        ("bound", "batch >= blas->from()", "batch > blas->from()"),
+        ("bound", "return batch < kGemmFrom ||", "return batch <= kGemmFrom ||"),
+        ("bound", "std::min(batch, blas->from() - 1)", "std::min(batch, blas->from())"),
+    ],
+    ("cuda/panels.cpp", "cuda/panels.cpp", "blas"): [
+        ("tail tile", "if (panel.row_begins != nullptr) panel.row_begins += first;", ""),
+        ("tail tile", "MatrixView<float> part{y.data + first,", "MatrixView<float> part{y.data,"),
+    ],
 }
