@@ -5,9 +5,12 @@
 #include <cuda_runtime_api.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <optional>
 
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/encode.hpp"
@@ -27,10 +30,21 @@ struct Setting {
   const char* name;
 };
 constexpr Setting kProducts[] = {
-    {Codec::p4, Layout::dense, "p4/dense"}, {Codec::p4, Layout::fast, "p4/fast"},
-    {Codec::p4, Layout::raw, "p4/raw"},     {Codec::p2, Layout::fast, "p2/fast"},
-    {Codec::p3, Layout::fast, "p3/fast"},   {Codec::p5, Layout::fast, "p5/fast"},
-    {Codec::h4, Layout::fast, "h4/fast"}};
+    {Codec::p4, Layout::dense, "p4/dense"}, {Codec::p4, Layout::paired, "p4/paired"},
+    {Codec::p4, Layout::fast, "p4/fast"},   {Codec::p4, Layout::raw, "p4/raw"},
+    {Codec::p2, Layout::fast, "p2/fast"},   {Codec::p3, Layout::fast, "p3/fast"},
+    {Codec::p5, Layout::fast, "p5/fast"},   {Codec::h4, Layout::fast, "h4/fast"}};
+
+/// Seconds after which no benchmark begins; those left out have an error.
+double& time_limit() {
+  static double seconds = INFINITY;
+  return seconds;
+}
+
+double seconds_since_start() {
+  static const auto start = std::chrono::steady_clock::now();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// Failures become the benchmark's error, the next one goes on.
 template <typename Function>
@@ -38,6 +52,9 @@ void add(const std::string& name, Function function) {
   benchmark::RegisterBenchmark(name.c_str(),
                                [=](benchmark::State& state) {
                                  try {
+                                   if (seconds_since_start() > time_limit()) {
+                                     throw std::runtime_error("left out: the time is up");
+                                   }
                                    function(state);
                                  } catch (const std::exception& error) {
                                    state.SkipWithError(error.what());
@@ -61,22 +78,35 @@ const DeviceMatrix& matrix_of(const Setting& setting, const Shape& shape) {
   return *matrix;
 }
 
-void product(benchmark::State& state, const Setting& setting, const Shape& shape,
-             std::size_t batch, cuda::Activations activations) {
+/// A product by gemm; with `by_cublas` by panels and cuBLAS, whatever the batch.
+struct ProductCall {
+  Setting setting;
+  Shape shape;
+  std::size_t batch;
+  cuda::Activations activations = cuda::Activations::int8;
+  bool by_cublas = false;
+};
+
+void product(benchmark::State& state, const ProductCall& call) {
+  const auto& [setting, shape, batch, activations, by_cublas] = call;
+  const auto handle = by_cublas ? std::optional(value_or_throw(cuda::Blas::create(1)))
+                                : std::optional<cuda::Blas>();
+  const cuda::Blas* const blas = handle ? &*handle : nullptr;
   const DeviceMatrix& matrix = matrix_of(setting, shape);
   const cuda::DeviceMemory x = normal_half(batch * shape.cols);
   const cuda::DeviceMemory y = allocate(batch * shape.rows * sizeof(float));
   const cuda::DeviceTensorView view = matrix.view(0);
   const cuda::DeviceMemory workspace =
-      allocate(cuda::gemm_workspace_bytes(view, batch, activations));
+      allocate(cuda::gemm_workspace_bytes(view, batch, activations, blas));
   const MatrixView<const half> in =
       dense_view(reinterpret_cast<const half*>(x.data()), batch, shape.cols);
   const MatrixView<float> out = dense_view(reinterpret_cast<float*>(y.data()), batch, shape.rows);
   const double traffic = static_cast<double>(matrix.bytes() + x.bytes() + y.bytes());
-  time_calls(state, matrix.copies(), traffic, [&](cudaStream_t stream, std::size_t copy) {
-    check(cuda::gemm(matrix.view(copy), in, out, activations,
-                     {workspace.data(), workspace.bytes()}, stream));
-  });
+  time_calls(state, matrix.copies(), traffic,
+             [&, activations = activations](cudaStream_t stream, std::size_t copy) {
+               check(cuda::gemm(matrix.view(copy), in, out, activations,
+                                {workspace.data(), workspace.bytes()}, stream, blas));
+             });
 }
 
 void decode(benchmark::State& state, Codec codec, cuda::H4Decoder decoder, const Shape& shape) {
@@ -136,17 +166,22 @@ void add_products(const Shape& shape, const std::vector<std::size_t>& batches) {
     add(name("half", batch), [=](benchmark::State& state) { half_product(state, shape, batch); });
   }
 #endif
-  const auto add_product = [&](const Setting& setting, std::size_t batch,
-                               cuda::Activations activations, const char* suffix) {
-    add(name(setting.name + std::string(suffix), batch),
-        [=](benchmark::State& state) { product(state, setting, shape, batch, activations); });
+  const auto add_product = [&](const char* suffix, const ProductCall& call) {
+    add(name(call.setting.name + std::string(suffix), call.batch),
+        [=](benchmark::State& state) { product(state, call); });
   };
   for (const Setting& setting : kProducts) {
     for (const std::size_t batch : batches) {
       const bool in_half = batch >= cuda::kGemmFrom && setting.codec != Codec::h4;
-      add_product(setting, batch, cuda::Activations::int8, in_half ? "/half" : "/int8");
-      if (batch > cuda::kMaxBatch || setting.codec != Codec::p4) continue;
-      add_product(setting, batch, cuda::Activations::int16, "/int16");
+      add_product(in_half ? "/half" : "/int8", {setting, shape, batch});
+      if (batch <= cuda::kMaxBatch && setting.codec == Codec::p4) {
+        add_product("/int16", {setting, shape, batch, cuda::Activations::int16});
+      }
+#ifdef ECCO_BENCH_CUBLAS
+      if (batch > cuda::kMaxBatch) {
+        add_product("/panels", {setting, shape, batch, cuda::Activations::int8, true});
+      }
+#endif
     }
   }
 }
@@ -174,12 +209,25 @@ void add_copy() {
   });
 }
 
-/// Names the GPU in the JSON's context.
+int attribute(cudaDeviceAttr which) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, 0), "cudaDeviceGetAttribute");
+  return value;
+}
+
+/// What the GPU is, in the JSON's context: clocks are the driver's highest, of which products
+/// depend on the ratio of bandwidth to clocks (docs/cuda.md, "Which layout").
 void add_context() {
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
   benchmark::AddCustomContext("gpu", properties.name);
   benchmark::AddCustomContext("multiprocessors", std::to_string(properties.multiProcessorCount));
+  benchmark::AddCustomContext("clock_mhz", std::to_string(attribute(cudaDevAttrClockRate) / 1000));
+  benchmark::AddCustomContext("memory_mhz",
+                              std::to_string(attribute(cudaDevAttrMemoryClockRate) / 1000));
+  benchmark::AddCustomContext("memory_bits",
+                              std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
+  benchmark::AddCustomContext("l2_bytes", std::to_string(attribute(cudaDevAttrL2CacheSize)));
 #ifndef ECCO_BENCH_CUBLAS
   benchmark::AddCustomContext("cublas", "not found");
 #endif
@@ -197,16 +245,18 @@ Shape parse_shape(const std::string& text) {
 int run_all(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   CLI::App app("Speed of ecco on a GPU. Options of Google Benchmark are taken, too.");
-  std::vector<std::string> shapes = {"2048x2048", "4096x4096", "8192x8192", "28672x8192",
-                                     "8192x28672"};
+  std::vector<std::string> shapes = {"8192x8192", "28672x8192", "8192x28672", "4096x4096",
+                                     "2048x2048"};
   std::vector<std::size_t> batches = {1, 2, 4, 8, 16, 64, 512};
   std::string codecs_at = "8192x8192";
   app.add_option("--shapes", shapes, "of products: ROWSxCOLS ...");
   app.add_option("--batches", batches, "vectors of a product");
   app.add_option("--codecs-at", codecs_at, "shape that is decoded and encoded");
   app.add_option("--most-copies", most_copies(), "of a matrix, where fewer do not exceed L2");
+  app.add_option("--time-limit", time_limit(), "seconds after which no benchmark begins");
   try {
     app.parse(argc, argv);
+    seconds_since_start();
     add_copy();
     add_codecs(parse_shape(codecs_at));
     for (const std::string& shape : shapes) add_products(parse_shape(shape), batches);

@@ -35,18 +35,23 @@ T value_or_throw(Result<T> result) {
   return std::move(*result);
 }
 
-/// Normal values in blocks: up to 2^20 distinct ones, then the same rows again.
+/// Normal values in blocks: 2^20 distinct ones, in whole row tiles, or all where that is less.
 inline CompressedTensor normal_matrix(Codec codec, const Shape& shape) {
-  const std::size_t distinct_rows =
-      std::min(shape.rows, std::max<std::size_t>((1u << 20) / shape.cols, 16));
+  constexpr std::size_t kTile = 16;
+  const std::size_t rows = std::max<std::size_t>((1u << 20) / shape.cols / kTile, 1) * kTile;
+  const std::size_t distinct_rows = std::min(shape.rows, rows);
   const std::vector<float> values = normal_values(distinct_rows * shape.cols);
   CompressOptions options;
   options.codec = codec;
   options.effort = Effort::fast;
-  const CompressedTensor some =
-      value_or_throw(compress(dense_view(values.data(), distinct_rows, shape.cols), options));
+  return value_or_throw(compress(dense_view(values.data(), distinct_rows, shape.cols), options));
+}
+
+/// The same rows again until there are as many as `shape` has.
+inline CompressedTensor repeated(const CompressedTensor& some, const Shape& shape) {
   const std::span<const std::uint8_t> distinct = some.view().blocks();
-  std::vector<std::uint8_t> blocks(shape.rows * blocks_per_row(shape.cols) * block_bytes(codec));
+  std::vector<std::uint8_t> blocks(shape.rows * blocks_per_row(shape.cols) *
+                                   block_bytes(some.view().codec()));
   for (std::size_t at = 0; at < blocks.size(); at += distinct.size()) {
     std::copy_n(distinct.data(), std::min(distinct.size(), blocks.size() - at),
                 blocks.data() + at);
@@ -55,36 +60,56 @@ inline CompressedTensor normal_matrix(Codec codec, const Shape& shape) {
       shape.rows, shape.cols, some.view().tensor_scale(), some.table(), std::move(blocks)));
 }
 
-/// Uploaded once; further copies of the blocks are made on the device.
+/// Some rows are uploaded, and repeated on the device, where copies of all are made, too. Nibble
+/// tiles are repeated on the host, since each row says where its sparse values begin; copies share
+/// those.
 class DeviceMatrix {
  public:
   DeviceMatrix(Codec codec, cuda::Layout layout, const Shape& shape)
-      : tensor_(value_or_throw(cuda::upload(normal_matrix(codec, shape).view(), layout))),
+      : tensor_(upload(codec, layout, shape)),
         bytes_(cuda::layout_bytes(codec, tensor_.view().layout, shape.rows, shape.cols)),
         copies_(copies_beyond_l2(bytes_)),
-        memory_(allocate((copies_ - 1) * stride())) {
-    for (std::size_t copy = 1; copy < copies_; ++copy) {
-      check(cudaMemcpy(memory_.data() + (copy - 1) * stride(), tensor_.view().blocks, bytes_,
-                       cudaMemcpyDeviceToDevice),
-            "cudaMemcpy");
+        memory_(allocate(copies_ * stride())),
+        view_(tensor_.view()) {
+    const std::size_t distinct = cuda::layout_bytes(codec, view_.layout, view_.rows, shape.cols);
+    for (std::size_t copy = 0; copy < copies_; ++copy) {
+      for (std::size_t at = 0; at < bytes_; at += distinct) {
+        check(cudaMemcpyAsync(memory_.data() + copy * stride() + at, view_.blocks,
+                              std::min(distinct, bytes_ - at), cudaMemcpyDeviceToDevice, nullptr),
+              "cudaMemcpyAsync");
+      }
     }
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    view_.rows = shape.rows;
   }
 
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t bytes() const {
+    return view_.sparse == nullptr ? bytes_ : tensor_.device_bytes();
+  }
   [[nodiscard]] std::size_t copies() const { return copies_; }
   [[nodiscard]] cuda::DeviceTensorView view(std::size_t copy) const {
-    cuda::DeviceTensorView view = tensor_.view();
-    if (copy > 0) view.blocks = memory_.data() + (copy - 1) * stride();
+    cuda::DeviceTensorView view = view_;
+    view.blocks = memory_.data() + copy * stride();
     return view;
   }
 
  private:
   [[nodiscard]] std::size_t stride() const { return (bytes_ + 255) / 256 * 256; }
 
+  static cuda::DeviceTensor upload(Codec codec, cuda::Layout layout, const Shape& shape) {
+    const CompressedTensor some = normal_matrix(codec, shape);
+    const bool sparse = codec == Codec::h4 && layout == cuda::Layout::fast;
+    cuda::DeviceTensor tensor =
+        value_or_throw(cuda::upload(sparse ? repeated(some, shape).view() : some.view(), layout));
+    if (tensor.view().layout != layout) throw std::runtime_error("the codes do not fit the tiles");
+    return tensor;
+  }
+
   cuda::DeviceTensor tensor_;
   std::size_t bytes_;
   std::size_t copies_;
   cuda::DeviceMemory memory_;
+  cuda::DeviceTensorView view_;
 };
 
 /// Normal values in half on the device.
