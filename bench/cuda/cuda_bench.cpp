@@ -215,6 +215,16 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
+/// The setting of P4 whose layout Layout::automatic is on this GPU.
+std::string automatic_name() {
+  const CompressedTensor some = normal_matrix(Codec::p4, {16, 128});
+  const auto tensor = value_or_throw(cuda::upload(some.view(), Layout::automatic));
+  for (const Setting& setting : kProducts) {
+    if (setting.codec == Codec::p4 && setting.layout == tensor.view().layout) return setting.name;
+  }
+  throw std::runtime_error("Layout::automatic is none of the products");
+}
+
 /// What the GPU is, in the JSON's context: clocks are the driver's highest, of which products
 /// depend on the ratio of bandwidth to clocks (docs/cuda.md, "Which layout").
 void add_context() {
@@ -228,6 +238,7 @@ void add_context() {
   benchmark::AddCustomContext("memory_bits",
                               std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
   benchmark::AddCustomContext("l2_bytes", std::to_string(attribute(cudaDevAttrL2CacheSize)));
+  benchmark::AddCustomContext("p4_automatic", automatic_name());
 #ifndef ECCO_BENCH_CUBLAS
   benchmark::AddCustomContext("cublas", "not found");
 #endif
