@@ -87,9 +87,9 @@ def plot(results, shape):
     colors = {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
     batches = results.batches(shape)
     small = [b for b in batches if b <= SMALL]
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="940" height="390" '
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="970" height="390" '
            'font-family="sans-serif" font-size="12">',
-           '<rect width="940" height="390" fill="#fff"/>',
+           '<rect width="970" height="390" fill="#fff"/>',
            text(50, 24, f"{results.context['gpu']}, {shape}: times as fast as cuBLAS in half",
                 font_size=14)]
     out += panel(50, 430, small, curves, colors)
