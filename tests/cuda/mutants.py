@@ -32,6 +32,27 @@ def pattern_of(text):
     return r"\s*".join(re.escape(word) for word in re.findall(r"\w+|[^\w\s]", text))
 
 
+def plant(mutant, folder):
+    """Copies the sources to a folder and plants the error there."""
+    _, _, path, _, _, old, new = mutant
+    for name in ("cuda", "include"):
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name))
+    changed = os.path.join(folder, path)
+    with open(changed, encoding="utf-8") as file:
+        text = file.read()
+    with open(changed, "w", encoding="utf-8") as file:
+        file.write(re.sub(pattern_of(old), lambda _: new, text))
+
+
+def stale(mutants):
+    """What is wrong with errors whose text does not stand once in its file."""
+    for mutant in mutants:
+        with open(os.path.join(ROOT, mutant[2]), encoding="utf-8") as file:
+            count = len(re.findall(pattern_of(mutant[5]), file.read()))
+        if count != 1:
+            yield f"{mutant[0]}: {mutant[5]!r} stands {count} times in {mutant[2]}"
+
+
 class Runner:
     def __init__(self, options):
         self.options = options
@@ -39,31 +60,18 @@ class Runner:
 
     def run(self, mutant):
         """None if a test fails, else what is wrong."""
-        _, _, path, source, test, old, new = mutant
-        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-            text = file.read()
-        found = re.findall(pattern_of(old), text)
-        if len(found) != 1:
-            return f"the text stands {len(found)} times in {path}"
         with tempfile.TemporaryDirectory() as folder:
-            changed = os.path.join(folder, path)
-            os.makedirs(os.path.dirname(changed))
-            with open(changed, "w", encoding="utf-8") as file:
-                file.write(re.sub(pattern_of(old), lambda _: new, text))
-            return self.build_and_run(folder, path, source, test)
+            plant(mutant, folder)
+            return self.build_and_run(folder, mutant[3], mutant[4])
 
-    def build_and_run(self, folder, path, source, test):
+    def build_and_run(self, folder, source, test):
         program = os.path.join(folder, "test")
-        compiled = os.path.join(folder, source)  # where it finds a changed neighbour first
-        if path != source:
-            os.makedirs(os.path.dirname(compiled), exist_ok=True)
-            shutil.copy(os.path.join(ROOT, source), compiled)
         compile_command = [
             self.options.nvcc, "-std=c++20", "-O2", "--expt-relaxed-constexpr",
             "-gencode", "arch=compute_80,code=compute_80", "--compress-mode=none",
             "-DECCO_STATIC_DEFINE", "-I", os.path.join(folder, "include"),
-            "-I", os.path.join(ROOT, "include"), "-I", os.path.join(ROOT, "cuda"),
-            "-c", compiled, "-o", program + ".o"]
+            "-I", os.path.join(folder, "cuda"),
+            "-c", os.path.join(folder, source), "-o", program + ".o"]
         link_command = (["g++", "-o", program] + self.tests[test].split(";") + [
             program + ".o", self.options.library, self.options.runtime, "-lgtest_main", "-lgtest",
             "-lpthread", "-ldl"])
@@ -96,7 +104,11 @@ def main():
                         help="mutants of lists and files whose name has this text")
     options = parser.parse_args()
     runner = Runner(options)
-    chosen = [m for m in read_lists()[::options.every]
+    mutants = read_lists()
+    wrong_texts = list(stale(mutants))
+    if wrong_texts:
+        sys.exit("\n".join(wrong_texts))
+    chosen = [m for m in mutants[::options.every]
               if options.only in m[0] or options.only in m[2]]
     failures = 0
     for mutant in chosen:
