@@ -12,12 +12,12 @@ set_tests_properties(isa_test.empty PROPERTIES LABELS unit TIMEOUT 600 ENVIRONME
   "ECCO_FORCE_ISA=")
 
 # Sanitizers reserve address space that the emulator does not have.
-if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT ECCO_SANITIZE)
+if(ECCO_ISA_TESTS AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT ECCO_SANITIZE)
   find_program(ECCO_QEMU NAMES qemu-x86_64 qemu-x86_64-static
     DOC "User-mode emulator of x86-64 (Debian: qemu-user), for tests without AVX")
   if(NOT ECCO_QEMU)
     message(FATAL_ERROR "qemu-x86_64 not found: the tests run the library on an emulated CPU "
-      "without AVX. Install qemu-user, or set ECCO_BUILD_TESTS=OFF.")
+      "without AVX. Install qemu-user, or set ECCO_ISA_TESTS=OFF.")
   endif()
   # Nehalem has SSE4.2 and POPCNT, but neither AVX nor FMA, BMI and F16C. Forcing avx2 there must
   # be an error; the other programs take the path that they find.

@@ -110,7 +110,8 @@ void product(benchmark::State& state, const ProductCall& call) {
 }
 
 void decode(benchmark::State& state, Codec codec, cuda::H4Decoder decoder, const Shape& shape) {
-  const DeviceMatrix& matrix = matrix_of({codec, Layout::raw, codec_name(codec).data()}, shape);
+  const Setting setting{codec, Layout::raw, codec_name(codec).data()};
+  const DeviceMatrix& matrix = matrix_of(setting, shape);
   const cuda::DeviceMemory out = allocate(shape.rows * shape.cols * sizeof(half));
   const MatrixView<half> view =
       dense_view(reinterpret_cast<half*>(out.data()), shape.rows, shape.cols);

@@ -20,8 +20,6 @@ using cuda::DeviceKvPage;
 using test::CudaTest;
 using test::DeviceArray;
 
-constexpr std::size_t kSame = std::size_t(-1);
-
 std::size_t group_of(Codec codec) { return static_cast<std::size_t>(group_values(codec)); }
 std::size_t blocks_of(Codec codec, std::size_t width) {
   return (width + group_of(codec) - 1) / group_of(codec);
@@ -248,7 +246,7 @@ TEST_P(CudaKvPage, AppendsInPlaceAndReadsRanges) {
     std::vector<std::uint8_t> got = memory.values();
     for (std::size_t i = 7 * token_bytes; i < got.size(); ++i) ASSERT_EQ(got[i], 0xa5);
     got.resize(7 * token_bytes);
-    EXPECT_EQ(test::different_block(got, want, block_bytes(GetParam())), kSame);
+    EXPECT_TRUE(test::same_blocks(got, want, block_bytes(GetParam())));
     const Page host{GetParam(), standard_page_table(GetParam()), width, 1.25f, want};
     const DeviceArray<half> out(std::vector<half>(3 * width));
     ASSERT_TRUE(page->read(2, dense_view(out.data(), 3, width), nullptr));
@@ -291,7 +289,7 @@ TEST_F(CudaKvPageH4, AppendsWhatTheReferenceEncodes) {
     h4::encode_kv(values.data() + 128 * b, 128, standard_kv_table().h4(), 1.0f,
                   want.data() + 64 * b);
   }
-  EXPECT_EQ(test::different_block(memory.values(), want, 64), kSame);
+  EXPECT_TRUE(test::same_blocks(memory.values(), want, 64));
 }
 
 using CudaKvPageErrors = CudaTest;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cmath>
+#include <iomanip>
+#include <sstream>
 
 #include "cuda/support.hpp"
 #include "ecco/cuda/encode.hpp"
@@ -75,13 +77,23 @@ std::vector<std::uint8_t> encoded(const cuda::DeviceCodecView& codec, const std:
   return blocks.values();
 }
 
-/// Index of the first block that differs, or -1.
-inline std::size_t different_block(const std::vector<std::uint8_t>& a,
-                                   const std::vector<std::uint8_t>& b, std::size_t block_bytes) {
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i] != b[i]) return i / block_bytes;
+/// Whether the blocks are equal; if not, the first that is not, in both.
+inline ::testing::AssertionResult same_blocks(const std::vector<std::uint8_t>& got,
+                                              const std::vector<std::uint8_t>& want,
+                                              std::size_t block_bytes) {
+  const std::ptrdiff_t at = first_difference(got, want);
+  if (at < 0) return ::testing::AssertionSuccess();
+  const std::size_t block = static_cast<std::size_t>(at) / block_bytes;
+  std::ostringstream text;
+  text << "block " << block << " differs from byte " << static_cast<std::size_t>(at) % block_bytes
+       << " on" << std::hex << std::setfill('0');
+  for (const auto* bytes : {&got, &want}) {
+    text << (bytes == &got ? "\n  got  " : "\n  want ");
+    for (std::size_t i = block * block_bytes; i < (block + 1) * block_bytes; ++i) {
+      if (i < bytes->size()) text << std::setw(2) << int{(*bytes)[i]};
+    }
   }
-  return std::size_t(-1);
+  return ::testing::AssertionFailure() << text.str();
 }
 
 }  // namespace ecco::test
