@@ -25,14 +25,15 @@ __device__ __forceinline__ float2 dot_apart(const GemmJob& job, const SparseRows
     const std::uint32_t left = count - done;
     const SparseValue own = rows.values[begin + done + min(lane, left - 1)];
     const float own_rest = sparse_rest(rows, row, own, factors);
+    const std::uint32_t own_row = half_row(own.column);
+    const std::uint32_t own_group = own.column / kGroup * (job.vectors / 2);
     const int values = static_cast<int>(min(left, static_cast<std::uint32_t>(kWarpLanes)));
 #pragma unroll 4
     for (int i = 0; i < values; ++i) {
       const float rest = __shfl_sync(kFullMask, own_rest, i);
-      const std::uint32_t column = __shfl_sync(kFullMask, own.column, i);
-      const std::uint32_t pair = __ldg(x + static_cast<std::size_t>(half_row(column)) * kPairs);
-      const float2 factor =
-          __ldg(x_factors + static_cast<std::size_t>(column / kGroup) * (job.vectors / 2));
+      const std::uint32_t x_row = __shfl_sync(kFullMask, own_row, i);
+      const std::uint32_t pair = __ldg(x + static_cast<std::size_t>(x_row) * kPairs);
+      const float2 factor = __ldg(x_factors + __shfl_sync(kFullMask, own_group, i));
       const half low{static_cast<std::uint16_t>(pair)};
       const half high{static_cast<std::uint16_t>(pair >> 16)};
       sum.x = __fmaf_rn(__fmul_rn(rest, factor.x), widen(low), sum.x);
