@@ -1,39 +1,67 @@
 // SPDX-License-Identifier: MIT
 // y = W x for more vectors than a gemv takes: weights are decoded from tiles, in registers, to
 // halves that are the centroids themselves, and multiplied on tensor cores (m16n8k16, half,
-// binary32 sums). docs/cuda.md, "Prefill". gemm_fast.cu, gemm_dense.cu and gemm_raw.cu instantiate
-// it.
+// binary32 sums). docs/cuda.md, "Prefill". gemm_fast.cu and so on instantiate it.
 #pragma once
 
-#include "decode_tiles.cuh"
 #include "gemm_job.hpp"
+#include "gemv_tiles.cuh"
 
 namespace ecco::cuda::detail {
 namespace {
 
 inline constexpr int kGemmThreads = 128;
 inline constexpr int kWarpTiles = 2;  ///< row tiles of a warp
-inline constexpr int kBlockTiles = kGemmThreads / kWarpLanes * kWarpTiles;
+static_assert(kGemmThreads / kWarpLanes * kWarpTiles == kGemmRowTiles);
 inline constexpr int kGroupTiles = kGemmColumns / 8;  ///< n-tiles of a block
-/// Bytes from a vector's 128 halves to the next one's in shared memory: rows of 32 bytes of four
-/// vectors, which half a warp reads at once, lie in different banks.
-inline constexpr int kVectorBytes = 2 * kGroup + 32;
+/// Bytes from an element's halves of all vectors to the next one's in shared memory: 16 bytes of
+/// each of eight elements, which a load of a matrix takes at once, lie in different banks.
+inline constexpr int kElementBytes = 2 * kGemmColumns + 16;
 
 /// d += A B for m16n8k16, A and B half.
-__device__ __forceinline__ void mma_f16(float (&d)[4], const std::uint32_t (&a)[4], uint2 b) {
+__device__ __forceinline__ void mma_f16(float (&d)[4], const std::uint32_t (&a)[4],
+                                        std::uint32_t b0, std::uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b.x), "r"(b.y));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Two halves byte - 128, exactly: with the byte above, 0x6400 + byte is 1024 + byte.
-__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t bytes, unsigned selector) {
+/// Two halves of which each is the byte below 0x64, less 128, exactly: 0x6400 + byte is the half
+/// 1024 + byte.
+__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair) {
   std::uint32_t result;
-  asm("sub.rn.f16x2 %0, %1, %2;"
-      : "=r"(result)
-      : "r"(prmt(bytes, 0x64646464u, selector)), "r"(0x64806480u));
+  asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(result) : "r"(pair), "r"(0x64806480u));
   return result;
+}
+
+/// The four bytes of register `at` of a tile's fragment as halves, bytes 0 and 2 in `even`, 1 and
+/// 3 in `odd`: the sum of the parts modulo 256, which is signed. Sums of bytes 0 and 2 have 16
+/// bits each, and what they leave of the sum of all words are those of bytes 1 and 3.
+template <int kParts>
+__device__ __forceinline__ void sum_to_halves(const std::uint32_t (&parts)[kParts][4], int at,
+                                              std::uint32_t& even, std::uint32_t& odd) {
+  std::uint32_t all = parts[0][at] ^ 0x80808080u;
+  std::uint32_t low = all & 0x00ff00ffu;
+  if constexpr (kParts > 1) {
+#pragma unroll
+    for (int k = 1; k < kParts; ++k) {
+      all += parts[k][at];
+      low += parts[k][at] & 0x00ff00ffu;
+    }
+    all -= low;
+  }
+  even = to_halves((low & 0x00ff00ffu) | 0x64006400u);
+  odd = to_halves(prmt(all, 0x64646464u, 0x4341u));
+}
+
+/// Four matrices of 8 x 8 halves, whose rows' addresses the lanes give, as fragments of their
+/// transposes.
+__device__ __forceinline__ void load_matrices(const std::uint8_t* row, std::uint32_t (&words)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(row)))
+               : "memory");
 }
 
 /// 16 bytes from global to shared memory, not waited for.
@@ -54,8 +82,8 @@ struct HalfTile {
   float factors[2];
 };
 
-/// k of the mma is permuted: lane t has the elements 4 t..4 t + 3 as 2 t, 2 t + 1, 2 t + 8 and
-/// 2 t + 9, in A and in B.
+/// k of the mma is permuted: lane t has the elements 4 t, 4 t + 2, 4 t + 1 and 4 t + 3 of sixteen
+/// as 2 t, 2 t + 1, 2 t + 8 and 2 t + 9, in A and, by half_row, in B.
 template <typename Lane>
 __device__ __forceinline__ void decode_tile(const Lane& share, int t,
                                             const GemvTables<Lane>& tables, HalfTile& tile) {
@@ -69,9 +97,8 @@ __device__ __forceinline__ void decode_tile(const Lane& share, int t,
     decoder.decode(q, gated, parts);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const std::uint32_t bytes = sum_parts(parts, i);
-      tile.a[2 * q + i / 2][i % 2] = to_halves(bytes, 0x4140u);
-      tile.a[2 * q + i / 2][i % 2 + 2] = to_halves(bytes, 0x4342u);
+      std::uint32_t(&a)[4] = tile.a[2 * q + i / 2];
+      sum_to_halves(parts, i, a[i % 2], a[i % 2 + 2]);
     }
   }
 #pragma unroll
@@ -81,47 +108,72 @@ __device__ __forceinline__ void decode_tile(const Lane& share, int t,
 
 /// The group's activations of the block's vectors, and their factors.
 struct GemmShared {
-  alignas(16) std::uint8_t x[kGemmColumns * kVectorBytes];
-  float factors[kGemmColumns];
+  alignas(16) std::uint8_t x[kGroup * kElementBytes];
+  alignas(16) float factors[kGemmColumns];
 };
 
-__device__ __forceinline__ void load_group(GemmShared& shared, const GemmJob& job,
-                                           unsigned group) {
-  constexpr unsigned kPieces = 2 * kGroup / 16;
-  const std::size_t first = static_cast<std::size_t>(blockIdx.y) * kGemmColumns;
-  for (unsigned i = threadIdx.x; i < kGemmColumns * kPieces; i += kGemmThreads) {
-    const unsigned vector = i / kPieces;
-    copy_async(shared.x + vector * kVectorBytes + i % kPieces * 16,
-               job.x + ((first + vector) * job.column_tiles + group) * kPieces + i % kPieces);
-  }
-  for (unsigned i = threadIdx.x; i < kGemmColumns; i += kGemmThreads) {
-    shared.factors[i] = job.factors[group * job.vectors + first + i];
-  }
-}
+/// What a thread copies of each group.
+struct GemmCopy {
+  static constexpr unsigned kPieces = 2 * kGemmColumns / 16;  ///< of an element
+  static constexpr unsigned kStep = kGemmThreads / kPieces;   ///< elements of all threads at once
 
-/// acc = fma(round(row factor * vector factor), group's sum, acc) for all vectors of the block.
+  const uint4* x;
+  const float* factors;
+  std::uint8_t* to;
+
+  __device__ __forceinline__ GemmCopy(GemmShared& shared, const GemmJob& job, unsigned group)
+      : x(job.x +
+          (static_cast<std::size_t>(blockIdx.y) * job.column_tiles + group) * (kGroup * kPieces) +
+          threadIdx.x),
+        factors(job.factors + static_cast<std::size_t>(group) * job.vectors +
+                blockIdx.y * kGemmColumns + 4 * threadIdx.x),
+        to(shared.x + threadIdx.x / kPieces * kElementBytes + threadIdx.x % kPieces * 16) {}
+
+  /// Begins to copy the next group.
+  __device__ __forceinline__ void begin(GemmShared& shared, unsigned vectors) {
+#pragma unroll
+    for (unsigned i = 0; i < kGroup / kStep; ++i) {
+      copy_async(to + i * (kStep * kElementBytes), x + i * kGemmThreads);
+    }
+    x += kGroup * kPieces;
+    if (threadIdx.x < kGemmColumns / 4) copy_async(shared.factors + 4 * threadIdx.x, factors);
+    factors += vectors;
+  }
+};
+
+/// acc = fma(round(row factor * vector factor), group's sum, acc) for all vectors of the block, 16
+/// at a time.
 __device__ __forceinline__ void multiply_group(const HalfTile (&tiles)[kWarpTiles],
                                                const GemmShared& shared, int lane, int n_tiles,
                                                float (&acc)[kWarpTiles][kGroupTiles][4]) {
-  const int t = lane % 4;
+  const std::uint8_t* x = shared.x + lane * kElementBytes;
 #pragma unroll
-  for (int n = 0; n < kGroupTiles; ++n) {
+  for (int n = 0; n < kGroupTiles; n += 2) {
     if (n >= n_tiles) break;
-    float d[kWarpTiles][4] = {};
-    const std::uint8_t* x = shared.x + (8 * n + lane / 4) * kVectorBytes + 8 * t;
+    float d[2][kWarpTiles][4] = {};
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const uint2 b = *reinterpret_cast<const uint2*>(x + 32 * i);
+    for (int i = 0; i < 4; ++i) {  // 32 elements
 #pragma unroll
-      for (int m = 0; m < kWarpTiles; ++m) mma_f16(d[m], tiles[m].a[i], b);
+      for (int p = 0; p < 2; ++p) {
+        std::uint32_t b[4];
+        load_matrices(x + 32 * i * kElementBytes + 16 * (n + p), b);
+#pragma unroll
+        for (int m = 0; m < kWarpTiles; ++m) {
+          mma_f16(d[p][m], tiles[m].a[2 * i], b[0], b[1]);
+          mma_f16(d[p][m], tiles[m].a[2 * i + 1], b[2], b[3]);
+        }
+      }
     }
 #pragma unroll
-    for (int m = 0; m < kWarpTiles; ++m) {
+    for (int p = 0; p < 2; ++p) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const float factor =
-            __fmul_rn(tiles[m].factors[j / 2], shared.factors[8 * n + 2 * t + j % 2]);
-        acc[m][n][j] = __fmaf_rn(factor, d[m][j], acc[m][n][j]);
+        const float column = shared.factors[8 * (n + p) + 2 * (lane % 4) + j % 2];
+#pragma unroll
+        for (int m = 0; m < kWarpTiles; ++m) {
+          const float factor = __fmul_rn(tiles[m].factors[j / 2], column);
+          acc[m][n + p][j] = __fmaf_rn(factor, d[p][m][j], acc[m][n + p][j]);
+        }
       }
     }
   }
@@ -136,13 +188,16 @@ __device__ __forceinline__ void store_sums(const float (&acc)[kGroupTiles][4], c
       const unsigned row = row_tile * kTileRows + static_cast<unsigned>(lane / 4 + j / 2 * 8);
       const unsigned vector =
           blockIdx.y * kGemmColumns + static_cast<unsigned>(8 * n + lane % 4 * 2 + j % 2);
-      if (row < job.rows && vector < job.batch) job.y[vector * job.y_stride + row] = acc[n][j];
+      if (row < job.rows && vector < job.batch) {
+        const std::size_t at = static_cast<std::size_t>(blockIdx.z) * job.vectors + vector;
+        job.sums[at * job.sum_stride + row] = acc[n][j];
+      }
     }
   }
 }
 
-/// A block of 4 warps takes 8 row tiles and 64 vectors, a warp two row tiles. While the group's
-/// activations are copied, its weights are decoded.
+/// A block of 4 warps takes 8 row tiles, 64 vectors and a slice of K, a warp two row tiles. While
+/// the group's activations are copied, its weights are decoded.
 template <typename Lane>
 __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
   __shared__ alignas(16) GemvTables<Lane> tables;
@@ -150,25 +205,28 @@ __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
   load_tables<Lane>(tables, job);
   const int lane = pinned(lane_index());
   const unsigned row_tile =
-      blockIdx.x * kBlockTiles + static_cast<unsigned>(warp_index() * kWarpTiles);
+      blockIdx.x * kGemmRowTiles + static_cast<unsigned>(warp_index() * kWarpTiles);
   const int n_tiles = static_cast<int>((job.batch - blockIdx.y * kGemmColumns + 7) / 8);
+  const unsigned begin = blockIdx.z * job.plan.slice;
+  const unsigned end = min(begin + job.plan.slice, job.column_tiles);
   const auto cursor_of = [&](unsigned m) {  // past the end the last tile, not stored
     return typename Lane::Cursor(job.tiles, job.rows, job.column_tiles,
-                                 min(row_tile + m, job.row_tiles - 1), 0, lane);
+                                 min(row_tile + m, job.row_tiles - 1), begin, lane);
   };
   typename Lane::Cursor cursors[kWarpTiles] = {cursor_of(0), cursor_of(1)};
   Lane shares[kWarpTiles];
 #pragma unroll
   for (int m = 0; m < kWarpTiles; ++m) cursors[m].load(shares[m], 0);
+  GemmCopy copy(shared, job, begin);
   float acc[kWarpTiles][kGroupTiles][4] = {};
-  for (unsigned group = 0; group < job.column_tiles; ++group) {
-    load_group(shared, job, group);
+  for (unsigned group = begin; group < end; ++group) {
+    copy.begin(shared, job.vectors);
     HalfTile tiles[kWarpTiles];
 #pragma unroll
     for (int m = 0; m < kWarpTiles; ++m) {
       decode_tile(shares[m], lane % 4, tables, tiles[m]);
       cursors[m].advance(1);
-      if (group + 1 < job.column_tiles) cursors[m].load(shares[m], 0);
+      if (group + 1 < end) cursors[m].load(shares[m], 0);
     }
     wait_for_copies();
     __syncthreads();
@@ -181,7 +239,8 @@ __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
 
 template <typename Lane>
 cudaError_t gemm_with(const GemmJob& job, cudaStream_t stream) {
-  const dim3 grid((job.row_tiles + kBlockTiles - 1) / kBlockTiles, job.vectors / kGemmColumns);
+  const dim3 grid((job.row_tiles + kGemmRowTiles - 1) / kGemmRowTiles, job.vectors / kGemmColumns,
+                  job.plan.slices);
   gemm_kernel<Lane><<<grid, kGemmThreads, 0, stream>>>(job);
   return cudaGetLastError();
 }

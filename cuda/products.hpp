@@ -78,6 +78,19 @@ inline const std::uint32_t* product_table(const DeviceTensorView& tensor) {
   return tensor.layout == Layout::paired ? tensor.gated + kPairedTablesAt : tensor.gated;
 }
 
+/// Calls multiply(x, y) for `step` vectors at a time, until a call fails.
+template <typename T, typename Multiply>
+Status in_passes(std::size_t step, const MatrixView<const T>& x, const MatrixView<float>& y,
+                 Multiply&& multiply) {
+  Status status;
+  for (std::size_t first = 0; first < x.rows && status; first += step) {
+    const std::size_t count = std::min(step, x.rows - first);
+    status = multiply(MatrixView<const T>{x.row(first), count, x.cols, x.row_stride},
+                      MatrixView<float>{y.row(first), count, y.cols, y.row_stride});
+  }
+  return status;
+}
+
 inline Status check_workspace(std::span<std::uint8_t> workspace, std::size_t bytes) {
   if (workspace.size() < bytes) {
     return {StatusCode::invalid_argument, "a workspace of " + std::to_string(workspace.size()) +

@@ -20,28 +20,29 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
                                  Stream stream) {
   const bool pack = from.layout == Layout::raw && is_tiles(to);
   if (!pack && !(is_tiles(from.layout) && to == Layout::raw)) {
-    return fail(StatusCode::unsupported, "layouts are converted from raw to tiles and back");
+    return fail(StatusCode::unsupported, "repack from " + std::string(layout_name(from.layout)) +
+                                             " to " + std::string(layout_name(to)) +
+                                             ": only from raw to tiles and back");
   }
   const Layout tiles = pack ? to : from.layout;
   const std::size_t bytes = layout_bytes(from.codec, to, from.rows, from.cols);
   if (!has_tiles(from.codec, tiles)) return detail::no_tiles(from.codec, tiles);
   if (out.size() != bytes) {
     return fail(StatusCode::shape_mismatch, "an output of " + std::to_string(out.size()) +
-                                                " bytes, but " + std::to_string(bytes) +
-                                                " are needed");
+                                                " bytes, needed are " + std::to_string(bytes));
   }
-  if (!detail::aligned(out.data(), detail::kAlignment) ||
-      !detail::aligned(from.blocks, detail::kAlignment)) {
-    return fail(StatusCode::invalid_argument, "input or output are not aligned to 16 bytes");
+  const bool empty = bytes == 0;
+  Status status = detail::check_address("output", out.data(), detail::kAlignment, empty);
+  if (status) {
+    status = detail::check_address("blocks of the tensor", from.blocks, detail::kAlignment, empty);
   }
-  if (faults == nullptr || !detail::aligned(faults, sizeof(*faults))) {
-    return fail(StatusCode::invalid_argument, "no aligned word for the number of faults");
-  }
-  if (Status status = detail::check_device(from.device); !status) return fail(status);
+  if (status) status = detail::check_address("faults", faults, sizeof(*faults), false);
+  if (status) status = detail::check_device(from.device);
+  if (!status) return fail(status);
   DeviceTensorView result = from;
   result.layout = to;
   result.blocks = out.data();
-  if (bytes == 0) return result;
+  if (empty) return result;
   const std::size_t column_tiles = blocks_per_row(from.cols);
   const std::size_t row_tiles = (from.rows + kTileRows - 1) / kTileRows;
   const detail::RepackJob job{from.blocks,
@@ -54,7 +55,8 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
                               static_cast<unsigned>(row_tiles * column_tiles)};
   const cudaError_t error = pack ? detail::repack_to_tiles(from.codec, tiles, job, stream)
                                  : detail::repack_to_blocks(from.codec, tiles, job, stream);
-  if (Status status = detail::check("repack", error); !status) return fail(status);
+  status = detail::check("repack", error);
+  if (!status) return fail(status);
   return result;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Activations -> half for gemm: one warp per vector and group of 128 values, or, for cuBLAS, a
-// block of threads per vector; these have a power of two as their factor where half would overflow
+// Activations -> half for gemm: a block of threads per group of 128 values of 64 vectors, or, for
+// cuBLAS, per vector; a group or vector has a power of two as its factor where half would overflow
 // or lose small values.
 #include <type_traits>
 
@@ -24,15 +24,12 @@ __device__ __forceinline__ PowerOfTwo scale_for(float largest) {
           bits_float((254u + kTopExponent - exponent) << 23)};
 }
 
-/// Lane l takes the values 4 l..4 l + 3. A group with a NaN or an infinity gets the factor NaN.
+/// The values 4 l..4 l + 3 of a vector's group in lane l, scaled, and the group's factor; with a
+/// NaN or an infinity zeros and the factor NaN. Whole warps call it.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* __restrict__ x) {
-  const unsigned lane = threadIdx.x % kWarpLanes;
-  const unsigned group = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
-  const unsigned vector = blockIdx.y;
-  if (group >= job.column_tiles) return;
-  const unsigned column = group * kGroup + 4 * lane;
-  float values[4];
+__device__ __forceinline__ float scale_group(const RoundJob& job, const T* x, unsigned vector,
+                                             unsigned group, float (&values)[4]) {
+  const unsigned column = group * kGroup + 4 * static_cast<unsigned>(lane_index());
   load_four<false>(x + vector * job.x_stride + column, column, vector < job.batch ? job.cols : 0,
                    values);
   const float largest = warp_largest(values);
@@ -42,10 +39,39 @@ __global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* 
   if (!finite) scale = {NAN, 0.0f};
 #pragma unroll
   for (float& value : values) value = finite ? value * scale.inverse : 0.0f;
-  const std::size_t at = static_cast<std::size_t>(vector) * job.column_tiles + group;
-  job.out[at * (kGroup / 4) + lane] =
-      make_uint2(round_pair<half>(values[0], values[1]), round_pair<half>(values[2], values[3]));
-  if (lane == 0) job.factors[static_cast<std::size_t>(group) * gridDim.y + vector] = scale.factor;
+  return scale.factor;
+}
+
+/// A block of threads takes a group of 64 vectors, a warp two at a time, whose halves are a word.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* __restrict__ x) {
+  constexpr unsigned kPairs = kGemmColumns / 2;
+  __shared__ std::uint32_t pairs[kGroup][kPairs + 1];
+  const unsigned group = blockIdx.x;
+  const unsigned lane = threadIdx.x % kWarpLanes;
+  float* factors = job.factors + static_cast<std::size_t>(group) * gridDim.y * kGemmColumns;
+#pragma unroll
+  for (unsigned i = 0; i < kPairs; i += kThreads / kWarpLanes) {
+    const unsigned pair = i + threadIdx.x / kWarpLanes;
+    const unsigned vector = blockIdx.y * kGemmColumns + 2 * pair;
+    float values[2][4];
+#pragma unroll
+    for (unsigned p = 0; p < 2; ++p) {
+      const float factor = scale_group(job, x, vector + p, group, values[p]);
+      if (lane == 0) factors[vector + p] = factor;
+    }
+#pragma unroll
+    for (unsigned b = 0; b < 4; ++b) {
+      pairs[half_row(4 * lane + b)][pair] = round_pair<half>(values[0][b], values[1][b]);
+    }
+  }
+  __syncthreads();
+  std::uint32_t* out =
+      job.out +
+      (static_cast<std::size_t>(blockIdx.y) * job.column_tiles + group) * (kGroup * kPairs);
+  for (unsigned i = threadIdx.x; i < kGroup * kPairs; i += kThreads) {
+    out[i] = pairs[i / kPairs][i % kPairs];
+  }
 }
 
 /// A magnitude of which the largest shows whether a value is NaN or infinite.
@@ -118,8 +144,7 @@ cudaError_t scale_vectors(const ScaleJob& job, cudaStream_t stream) {
 
 template <typename T>
 cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream) {
-  constexpr unsigned kWarps = kThreads / kWarpLanes;
-  const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, vectors);
+  const dim3 grid(job.column_tiles, vectors / kGemmColumns);
   round_kernel<<<grid, kThreads, 0, stream>>>(job, x);
   return cudaGetLastError();
 }

@@ -100,6 +100,14 @@ TEST_F(CudaRepackErrors, RefusesWhatDoesNotFit) {
   EXPECT_EQ(code(raw->view(), Layout::dense, {out + 8, kBytes}, faults.data()),
             StatusCode::invalid_argument);
   EXPECT_EQ(code(raw->view(), Layout::dense, space, nullptr), StatusCode::invalid_argument);
+  const auto text = [&](Layout to, std::span<std::uint8_t> place) {
+    return cuda::repack(raw->view(), to, place, faults.data(), nullptr).error().message();
+  };
+  EXPECT_EQ(text(Layout::dense, space.first(8)),
+            "an output of 8 bytes, needed are " + std::to_string(space.size()));
+  EXPECT_EQ(text(Layout::raw, space), "repack from raw to raw: only from raw to tiles and back");
+  EXPECT_NE(text(Layout::dense, {space.data() + 1, space.size()}).find("output: the address 0x"),
+            std::string::npos);
   cuda::DeviceTensorView elsewhere = raw->view();
   elsewhere.device += 1;
   EXPECT_EQ(code(elsewhere, Layout::dense, space, faults.data()), StatusCode::invalid_argument);

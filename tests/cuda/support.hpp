@@ -84,6 +84,33 @@ class DeviceWorkspace {
   std::size_t bytes_;
 };
 
+/// Results of a product, [vector][row]. `call(y, workspace)` begins it and returns its Status; y
+/// has gaps of 3 values behind each vector's rows, which must stay as they are. The workspace of
+/// so many bytes is filled with NaN.
+template <typename Call>
+std::vector<float> run_product(std::size_t batch, std::size_t rows, std::size_t bytes,
+                               Call&& call) {
+  const std::size_t stride = rows + 3;
+  const DeviceArray<float> y(std::vector<float>(batch * stride, -7.0f));
+  const DeviceWorkspace workspace(bytes);
+  if (bytes > 0) {
+    EXPECT_EQ(cudaMemset(workspace.data(), 0xff, bytes), cudaSuccess);
+  }
+  const Status status = call(MatrixView<float>{y.data(), batch, rows, stride}, workspace.span());
+  EXPECT_TRUE(status) << status.message();
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  std::vector<float> out;
+  const std::vector<float> all = y.values();
+  for (std::size_t i = 0; i < batch * stride; ++i) {
+    if (i % stride < rows) {
+      out.push_back(all[i]);
+    } else {
+      EXPECT_EQ(all[i], -7.0f) << "written past the rows";
+    }
+  }
+  return out;
+}
+
 /// Blocks of arbitrary bytes, most of them not valid: dense and sparse bits, planes full of ones,
 /// scale 0, and patterns past a short table.
 inline std::vector<std::uint8_t> arbitrary_blocks(std::mt19937& random, Codec codec,

@@ -33,11 +33,24 @@ struct SparseActivations {
   const float* factors;       ///< [column tile][n-tile][8]
 };
 
+/// What a value w adds to the value v that its nibble says: w - round(factor v), rounded, with
+/// w = round(tensor_scale * value). `factors` = GemvTables::factors.
+__device__ __forceinline__ float sparse_rest(const SparseRows& rows, unsigned row,
+                                             const SparseValue& sparse, const float* factors) {
+  const std::size_t tile =
+      static_cast<std::size_t>(row / kTileRows) * rows.column_tiles + sparse.column / kGroup;
+  const std::uint32_t header =
+      rows.tiles[tile * (sizeof(NibbleTile) / 4) + NibbleTile::kHeadersAt + row % 8] >>
+      (row % kTileRows / 8 * 16);
+  const float stated =
+      __fmul_rn(factors[header >> 8 & 255u], static_cast<float>(rows.null[header & 255u]));
+  return __fsub_rn(__fmul_rn(rows.tensor_scale, sparse.value), stated);
+}
+
 /// Adds the products of a row's values first .. last - 1 with all columns: sums[n][c] of column
-/// 8 n + c, the same in all lanes. A value w where a nibble says v counts as w - round(factor v);
-/// times the activation's factor, rounded twice, it is added by fma(that, digit, sum). Lane l
-/// takes the values first + l, first + l + 32, ...; lanes add up by halves, 16 and 16, 8 and 8,
-/// and so on. Whole warps call it. `factors` = GemvTables::factors.
+/// 8 n + c, the same in all lanes. A value's sparse_rest, times the activation's factor, rounded
+/// again, is added by fma(that, digit, sum). Lane l takes the values first + l, first + l + 32,
+/// ...; lanes add up by halves, 16 and 16, 8 and 8, and so on. Whole warps call it.
 template <int NB, int NT>
 __device__ __forceinline__ void multiply_sparse(const SparseRows& rows, unsigned row,
                                                 std::uint32_t first, std::uint32_t last,
@@ -52,14 +65,7 @@ __device__ __forceinline__ void multiply_sparse(const SparseRows& rows, unsigned
     const SparseValue sparse = rows.values[i];
     const std::uint32_t column_tile = sparse.column / kGroup;
     const std::uint32_t e = sparse.column % kGroup;
-    const std::size_t tile =
-        static_cast<std::size_t>(row / kTileRows) * rows.column_tiles + column_tile;
-    const std::uint32_t header =
-        rows.tiles[tile * (sizeof(NibbleTile) / 4) + NibbleTile::kHeadersAt + row % 8] >>
-        (row % kTileRows / 8 * 16);
-    const float stated =
-        __fmul_rn(factors[header >> 8 & 255u], static_cast<float>(rows.null[header & 255u]));
-    const float rest = __fsub_rn(__fmul_rn(rows.tensor_scale, sparse.value), stated);
+    const float rest = sparse_rest(rows, row, sparse, factors);
     const std::uint32_t place =
         e / 64 * (NB * 64) + e / 4 % 4 * 16 + e / 32 % 2 * 8 + e / 16 % 2 * 4 + e % 4;
 #pragma unroll
