@@ -15,9 +15,10 @@ ALU = set("""LOP3 PRMT SHF IADD3 ISETP SEL LEA FSETP FMNMX IMNMX FSEL VOTE PLOP3
 
 # Kernel (a pattern of its mangled name), an instruction that only its main loop has, weights of a
 # lane in one turn of that loop, and the budgets: instructions and ALU instructions per weight,
-# registers.
+# registers. They hold for all architectures; docs/cuda.md, "Tests", has the command for all six.
 LOOPS = [
     (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi[248]ELi1E", "IMMA", 128, 1.7, 1.0, 80),
+    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi8ELi2E", "IMMA", 128, 1.95, 0.95, 96),
     (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
     (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
     (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 80),
@@ -31,7 +32,12 @@ LOOPS = [
     (r"gemv_kernelINS0_10PairedLaneELi[248]ELi1E", "IMMA", 128, 3.05, 2.1, 80),
     (r"gemv_kernelINS0_10PairedLaneELi8ELi2E", "IMMA", 128, 3.5, 2.1, 116),
     (r"gemv_kernelINS0_7RawLaneILi0EEELi[248]ELi1E", "IMMA", 128, 9.1, 6.2, 80),
+    (r"gemv_kernelINS0_7RawLaneILi0EEELi8ELi2E", "IMMA", 128, 9.3, 6.2, 112),
+    (r"gemv_kernelINS0_7RawLaneILi1EEELi[248]ELi1E", "IMMA", 128, 9.9, 7.0, 96),
+    (r"gemv_kernelINS0_7RawLaneILi1EEELi8ELi2E", "IMMA", 128, 10.2, 7.1, 112),
     (r"gemv_kernelINS0_7RawLaneILi2EEELi[248]ELi1E", "IMMA", 128, 11.1, 8.2, 128),
+    (r"gemv_kernelINS0_7RawLaneILi2EEELi8ELi2E", "IMMA", 128, 11.5, 8.2, 128),
+    (r"gemv_kernelINS0_7RawLaneILi3EEELi[248]ELi1E", "IMMA", 128, 12.8, 9.6, 128),
     (r"gemv_kernelINS0_7RawLaneILi3EEELi8ELi2E", "IMMA", 128, 12.9, 9.5, 136),
     (r"gemm_kernelINS0_8FastLaneILi2E", "HMMA", 128, 8.7, 4.4, 224),
     (r"gemm_kernelINS0_9DenseLaneE", "HMMA", 128, 10.9, 5.6, 224),
@@ -39,9 +45,16 @@ LOOPS = [
     (r"gemm_kernelINS0_7RawLaneILi2E", "HMMA", 128, 15.5, 9.1, 232),
     (r"gemm_kernelINS0_10NibbleLaneE", "HMMA", 128, 7.6, 3.3, 216),
     (r"decode_kernelINS0_8FastLaneILi2E.*?ENS_4halfELb1E", "F2FP", 64, 12.4, 6.4, 64),
+    (r"decode_kernelINS0_8FastLaneILi0E.*?ENS_4halfELb1E", "F2FP", 64, 8.9, 3.9, 48),
+    (r"decode_kernelINS0_8FastLaneILi1E.*?ENS_4halfELb1E", "F2FP", 64, 10.0, 4.7, 56),
+    (r"decode_kernelINS0_8FastLaneILi3E.*?ENS_4halfELb1E", "F2FP", 64, 16.0, 9.5, 80),
+    (r"decode_kernelINS\w+16NibbleDecodeLaneENS_4halfELb1E", "F2FP", 64, 11.0, 4.6, 56),
     (r"decode_kernelINS0_9DenseLaneENS_4halfELb1E", "F2FP", 64, 14.5, 7.6, 64),
     (r"decode_kernelINS0_10PairedLaneENS_4halfELb1E", "F2FP", 64, 12.8, 6.8, 72),
     (r"decode_kernelILi2ENS_4halfELb1E", "F2FP", 32, 16.2, 9.9, 40),
+    (r"decode_kernelILi0ENS_4halfELb1E", "F2FP", 32, 15.9, 8.4, 40),
+    (r"decode_kernelILi1ENS_4halfELb1E", "F2FP", 32, 16.9, 9.3, 40),
+    (r"decode_kernelILi3ENS_4halfELb1E", "F2FP", 32, 19.5, 11.6, 56),
     # Encoders: the loop over blocks, each inner loop and slow path of a division counted once.
     (r"encode_a8_kernelINS_4halfELb1E", "SHFL", 4, 90, 32, 40),
     (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 60),
