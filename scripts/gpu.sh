@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # On a machine with a GPU: builds for it alone, runs the tests labelled gpu and the benchmarks,
-# writes docs/gpu/, and with the time that is left runs the tests under compute-sanitizer, where that
-# exists. Takes at most 8 minutes; what fails does not keep the rest from running, but the script
-# from succeeding. Needs CUDA 13, cmake, python3 and the libraries of $libraries; installs nothing.
-# Without network, run it with --carry on a machine that has Debian's packages: that copies the
-# libraries to build/gpu-deps, where this script finds them when the checkout and that folder are on
-# the other machine.
+# writes docs/gpu/, and with the time that is left runs the tests under compute-sanitizer, where
+# that exists. Takes at most 8 minutes; what fails does not keep the rest from running, but the
+# script from succeeding. Needs CUDA 13, cmake, python3 and the libraries of $libraries; installs
+# nothing. Without network, run it with --carry on a machine that has Debian's packages: that copies
+# the libraries to build/gpu-deps, where this script finds them when the checkout and that folder
+# are on the other machine.
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

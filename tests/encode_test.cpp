@@ -252,8 +252,8 @@ TEST_P(EncodePlanar, EveryPathGivesTheSameBlocks) {
   std::vector<std::pair<Isa, rd::PreparedTable>> tables;  // once: preparing takes long
   for (const Isa isa : test::supported_isas()) {
     const auto planes = static_cast<std::size_t>(mantissa_planes(GetParam()));
-    tables.emplace_back(isa, rd::prepare_table(standard_table(GetParam()),
-                                               kernels_of(isa).encode.search[planes]));
+    tables.emplace_back(
+        isa, rd::prepare_table(standard_table(GetParam()), kernels_of(isa).encode.search[planes]));
   }
   ASSERT_EQ(tables[0].first, Isa::scalar);
   for (const ShortlistEffort effort : {ShortlistEffort{0, 8, 32}, ShortlistEffort{2, 32, 0}}) {
