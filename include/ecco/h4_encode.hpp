@@ -46,11 +46,15 @@ ECCO_HD constexpr int index_of_largest(const float* values, int count) noexcept 
 
 /// What padding and elements under an outlier are given: the lowest symbol of the shortest code.
 ECCO_HD constexpr std::uint8_t shortest_symbol(const std::uint8_t* lengths) noexcept {
-  std::uint8_t shortest = 0;
-  for (std::uint8_t s = 1; s < huffman::kSymbols; ++s) {
-    if (lengths[s] < lengths[shortest]) shortest = s;
+  int shortest = 0;
+  int least = lengths[0];  // not lengths[shortest]: GCC 13.3 -O3 then returned another symbol
+  for (int s = 1; s < huffman::kSymbols; ++s) {
+    if (lengths[s] < least) {
+      least = lengths[s];
+      shortest = s;
+    }
   }
-  return shortest;
+  return static_cast<std::uint8_t>(shortest);
 }
 
 /// Symbol 0..14 of the centroid nearest to quotient = value / m, the lowest of those equally near.
@@ -133,9 +137,8 @@ ECCO_HD constexpr void choose_symbols(const float* values, int count, int larges
   }
   fields.symbols[largest] = kMaxSymbol;
   fields.codebook = cheapest_codebook(fields.symbols, count, table);
-  for (int e = count; e < kGroup; ++e) {
-    fields.symbols[e] = shortest_symbol(table.codebook(fields.codebook));
-  }
+  const std::uint8_t padding = shortest_symbol(table.codebook(fields.codebook));
+  for (int e = count; e < kGroup; ++e) fields.symbols[e] = padding;
   pad_with_outliers(values, count, largest, table, tensor_scale, fields);
 }
 
