@@ -49,7 +49,8 @@ attempt() {
   (step "$text" timeout "$seconds" "$@") || failed+=("$text")
 }
 
-# sanitize TOOL: the tests side by side under one tool of compute-sanitizer.
+# sanitize TOOL [OPTION]: the tests side by side under one tool of compute-sanitizer, with the
+# option off.
 sanitize() {
   local left=$((limit - (SECONDS - started)))
   if [ "$left" -lt 20 ]; then
@@ -57,10 +58,10 @@ sanitize() {
     return
   fi
   # shellcheck disable=SC2016  # the inner shell expands it
-  attempt "Run the tests under $1" "$left" xargs -P 6 -I '{}' bash -c \
-    'test={}; "$0" --tool "$1" --error-exitcode 1 "$test" > "$test.$1.log" 2>&1 ||
+  attempt "Run the tests under $1" "$left" xargs -a build/gpu/tests.txt -P 6 -I '{}' bash -c \
+    'test={}; "$0" --tool "$1" ${2:+"$2" no} --error-exitcode 1 "$test" > "$test.$1.log" 2>&1 ||
        { tail -n 30 "$test.$1.log"; echo "$test failed"; exit 1; }' \
-    "$sanitizer" "$1" -a build/gpu/tests.txt
+    "$sanitizer" "$1" "${2:-}"
 }
 
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -n 1) ||
@@ -85,7 +86,7 @@ attempt "Report" 30 python3 bench/cuda/report.py build/gpu/cuda_bench.json --out
 if sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer)
 then
   printf '%s\n' build/gpu/bin/*_gpu > build/gpu/tests.txt
-  sanitize memcheck
+  sanitize memcheck --report-api-errors  # tests provoke some
   sanitize racecheck
 fi
 echo "Done in $((SECONDS - started)) s."

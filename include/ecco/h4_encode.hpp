@@ -47,7 +47,7 @@ ECCO_HD constexpr int index_of_largest(const float* values, int count) noexcept 
 /// What padding and elements under an outlier are given: the lowest symbol of the shortest code.
 ECCO_HD constexpr std::uint8_t shortest_symbol(const std::uint8_t* lengths) noexcept {
   int shortest = 0;
-  int least = lengths[0];  // not lengths[shortest]: GCC 13.3 -O3 then returned another symbol
+  int least = lengths[0];  // not lengths[shortest]: in its callers, GCC 13.3 -O3 got that wrong
   for (int s = 1; s < huffman::kSymbols; ++s) {
     if (lengths[s] < least) {
       least = lengths[s];

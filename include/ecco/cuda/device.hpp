@@ -233,8 +233,8 @@ GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch,
                    const Blas* blas = nullptr) noexcept;
 
 /// Bytes of workspace that are enough for gemm of any type of x and up to so many vectors on the
-/// current device. Own kernels need at most those of 512 vectors; cuBLAS needs x in half and
-/// panels of 4096 rows.
+/// current device; 0 if it has no GPU. Own kernels need at most those of 512 vectors: x in half,
+/// and sums of slices of K; cuBLAS needs x in half and panels of 4096 rows.
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations, const Blas* blas = nullptr) noexcept;
 
@@ -243,9 +243,9 @@ std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// enters exactly, bfloat16 and float rounded to half after a power of two per vector and group of
 /// 128 (cuBLAS: per vector) brought the largest magnitude to 2^14..2^15, so that nothing
 /// overflows. Error of a sum, the rounding of x apart: at most (274 + groups) 2^-24 of the sum of
-/// magnitudes; cuBLAS: what its sums err by. A group of x with a NaN or an infinity makes its
-/// vector's results NaN (cuBLAS and half: or infinities). Results repeat bit for bit on one kind
-/// of GPU (cuBLAS: as it promises).
+/// magnitudes, of which a value apart of h4 counts twice; cuBLAS: what its sums err by. A group of x with a NaN or an infinity makes its
+/// vector's results NaN (cuBLAS and half: or infinities). Results depend on the shapes and the
+/// number of multiprocessors only and repeat bit for bit (cuBLAS: as it promises).
 ///
 /// cuBLAS takes as many rows at a time as fit the workspace, at least 16, decoded to half without
 /// tensor_scale, which multiplies the sums; weights of blocks of scale 2^-21 or more are exact.
