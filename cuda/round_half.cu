@@ -43,8 +43,10 @@ __device__ __forceinline__ float scale_group(const RoundJob& job, const T* x, un
 }
 
 /// A block of threads takes a group of 64 vectors, a warp two at a time, whose halves are a word.
+/// Compiled for four resident blocks: ptxas aims at 48 registers otherwise, and spills on sm_120.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) round_kernel(RoundJob job, const T* __restrict__ x) {
+__global__ void __launch_bounds__(kThreads, 4)
+    round_kernel(RoundJob job, const T* __restrict__ x) {
   constexpr unsigned kPairs = kGemmColumns / 2;
   __shared__ std::uint32_t pairs[kGroup][kPairs + 1];
   const unsigned group = blockIdx.x;
