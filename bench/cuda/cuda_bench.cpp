@@ -173,7 +173,10 @@ void add_products(const Shape& shape, const std::vector<std::size_t>& batches) {
   };
   for (const Setting& setting : kProducts) {
     for (const std::size_t batch : batches) {
-      const bool in_half = batch >= cuda::kGemmFrom && setting.codec != Codec::h4;
+      cuda::DeviceTensorView view;
+      view.codec = setting.codec;
+      view.layout = setting.layout;
+      const bool in_half = cuda::gemm_path(view, batch) == cuda::GemmPath::half;
       add_product(in_half ? "/half" : "/int8", {setting, shape, batch});
       if (batch <= cuda::kMaxBatch && setting.codec == Codec::p4) {
         add_product("/int16", {setting, shape, batch, cuda::Activations::int16});
@@ -227,7 +230,7 @@ std::string automatic_name() {
 }
 
 /// What the GPU is, in the JSON's context: clocks are the driver's highest, of which products
-/// depend on the ratio of bandwidth to clocks (docs/cuda.md, "Which layout").
+/// depend on the ratio of bandwidth to clocks (docs/cuda.md, "Products").
 void add_context() {
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");

@@ -37,7 +37,7 @@ def introduction(results):
         text += f"; a copy moves {results.benchmarks['copy']['bytes/s'] / 1e9:.0f} GB/s"
     return paragraph(text + ". Times are of the device, weights rotate beyond L2. `half` is cuBLAS "
                      "in the same run; (2.00x) is its time over ours. Batches above 16 are "
-                     "multiplied in half, h4 16 vectors at a time; `panels`: decoded, then cuBLAS.")
+                     "multiplied in half; `panels`: decoded, then cuBLAS.")
 
 
 def bar_table(results):
