@@ -64,19 +64,12 @@ Result<detail::DecodeJob> decode_job(const std::uint8_t* blocks, std::size_t per
 template <typename T>
 cudaError_t decode_tiles(const DeviceTensorView& tensor, const detail::DecodeJob& job, T* out,
                          Stream stream) {
-  const auto row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
-  const detail::DecodeTilesJob tiles{reinterpret_cast<const uint4*>(tensor.blocks),
-                                     detail::product_table(tensor),
-                                     tensor.codes,
-                                     tensor.tensor_scale,
-                                     static_cast<unsigned>(tensor.rows),
-                                     job.cols,
-                                     job.blocks_per_row,
-                                     row_tiles * job.blocks_per_row,
-                                     job.row_stride,
-                                     job.vector,
-                                     tensor.row_begins,
-                                     reinterpret_cast<const uint2*>(tensor.sparse)};
+  detail::DecodeTilesJob tiles{};
+  detail::describe_tiles(tensor, tiles);
+  tiles.cols = job.cols;
+  tiles.tile_count = static_cast<unsigned>(row_tiles_of(tensor.rows)) * tiles.column_tiles;
+  tiles.row_stride = job.row_stride;
+  tiles.vector = job.vector;
   if (tensor.codec == Codec::h4) return detail::decode_nibbles(tiles, out, stream);
   if (tensor.layout == Layout::dense) return detail::decode_dense(tiles, out, stream);
   if (tensor.layout == Layout::paired) return detail::decode_paired(tiles, out, stream);

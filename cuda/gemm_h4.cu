@@ -53,12 +53,7 @@ __global__ void __launch_bounds__(kThreads)
     factors[i] = NibbleLane::factor(static_cast<std::uint8_t>(i), job.tensor_scale);
   }
   __syncthreads();
-  const SparseRows rows{job.row_begins,
-                        reinterpret_cast<const SparseValue*>(job.sparse),
-                        reinterpret_cast<const std::int8_t*>(job.gated + kNullAt),
-                        reinterpret_cast<const std::uint32_t*>(job.tiles),
-                        job.column_tiles,
-                        job.tensor_scale};
+  const SparseRows rows = sparse_rows(job);
   const unsigned first = blockIdx.x * kApartRows;
   const int lane = lane_index();
   for (auto r = static_cast<unsigned>(warp_index()); r < kApartRows; r += kWarps) {

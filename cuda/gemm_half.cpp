@@ -37,7 +37,7 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, unsigned multi
   Pass pass{};
   pass.vectors = ceil_div(std::min(batch, kPassVectors), kGemmColumns) * kGemmColumns;
   pass.groups = blocks_per_row(tensor.cols);
-  pass.row_tiles = ceil_div(tensor.rows, kTileRows);
+  pass.row_tiles = row_tiles_of(tensor.rows);
   const std::size_t blocks = ceil_div(pass.row_tiles, kGemmRowTiles) * pass.vectors / kGemmColumns;
   pass.plan = gemm_plan(static_cast<unsigned>(blocks), static_cast<unsigned>(pass.groups),
                         multiprocessors);
@@ -47,15 +47,8 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, unsigned multi
 /// A product without activations and sums.
 GemmJob gemm_job(const DeviceTensorView& tensor, const Pass& pass, std::size_t batch) {
   GemmJob job{};
-  job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
-  job.gated = product_table(tensor);
-  job.codes = tensor.codes;
-  job.row_begins = tensor.row_begins;
-  job.sparse = reinterpret_cast<const uint2*>(tensor.sparse);
-  job.tensor_scale = tensor.tensor_scale;
-  job.rows = static_cast<unsigned>(tensor.rows);
+  describe_tiles(tensor, job);
   job.row_tiles = static_cast<unsigned>(pass.row_tiles);
-  job.column_tiles = static_cast<unsigned>(pass.groups);
   job.plan = pass.plan;
   job.batch = static_cast<unsigned>(batch);
   job.vectors = static_cast<unsigned>(pass.vectors);

@@ -51,7 +51,7 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, Activations ac
   Pass pass{};
   pass.digits = activations == Activations::int16 ? 2 : 1;
   pass.batch = std::min(static_cast<unsigned>(batch), 16 / pass.digits);
-  pass.row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
+  pass.row_tiles = static_cast<unsigned>(row_tiles_of(tensor.rows));
   pass.column_tiles = static_cast<unsigned>(blocks_per_row(tensor.cols));
   pass.plan =
       detail::gemv_plan(pass.row_tiles, pass.column_tiles, static_cast<unsigned>(multiprocessors));

@@ -12,15 +12,8 @@ namespace ecco::cuda::detail {
 /// A product without activations, sums and slices.
 inline GemvJob gemv_job(const DeviceTensorView& tensor) {
   GemvJob job{};
-  job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
-  job.gated = product_table(tensor);
-  job.codes = tensor.codes;
-  job.row_begins = tensor.row_begins;
-  job.sparse = reinterpret_cast<const uint2*>(tensor.sparse);
-  job.tensor_scale = tensor.tensor_scale;
-  job.rows = static_cast<unsigned>(tensor.rows);
-  job.row_tiles = static_cast<unsigned>((tensor.rows + kTileRows - 1) / kTileRows);
-  job.column_tiles = static_cast<unsigned>(blocks_per_row(tensor.cols));
+  describe_tiles(tensor, job);
+  job.row_tiles = static_cast<unsigned>(row_tiles_of(tensor.rows));
   return job;
 }
 

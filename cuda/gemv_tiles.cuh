@@ -25,18 +25,24 @@ __device__ void load_tables(GemvTables<Lane>& tables, const Job& job) {
   __syncthreads();
 }
 
+/// The values apart of a product's tensor.
+template <typename Job>
+__device__ __forceinline__ SparseRows sparse_rows(const Job& job) {
+  return {job.row_begins,
+          reinterpret_cast<const SparseValue*>(job.sparse),
+          reinterpret_cast<const std::int8_t*>(job.gated + kNullAt),
+          reinterpret_cast<const std::uint32_t*>(job.tiles),
+          job.column_tiles,
+          job.tensor_scale};
+}
+
 /// Products of the values apart of a row tile's rows, [row][column]: each slice takes an equal
 /// part of a row's values. Whole warps call it.
 template <int NB, int NT>
 __device__ __forceinline__ void multiply_apart(const GemvJob& job, unsigned row_tile, int warp,
                                                const float* factors,
                                                float (&out)[kTileRows][NT][8]) {
-  const SparseRows rows{job.row_begins,
-                        reinterpret_cast<const SparseValue*>(job.sparse),
-                        reinterpret_cast<const std::int8_t*>(job.gated + kNullAt),
-                        reinterpret_cast<const std::uint32_t*>(job.tiles),
-                        job.column_tiles,
-                        job.tensor_scale};
+  const SparseRows rows = sparse_rows(job);
   for (unsigned r = static_cast<unsigned>(warp); r < kTileRows; r += kWarps) {
     const unsigned row = row_tile * kTileRows + r;
     if (row >= job.rows) return;

@@ -84,17 +84,22 @@ cudaError_t multiprocessors(int& count) {
 
 cudaError_t resident_blocks(const void* kernel, int threads, std::size_t shared_bytes,
                             int& count) {
-  int processors = 0;
-  if (const cudaError_t error = multiprocessors(processors); error != cudaSuccess) return error;
   Answer question{kernel, 0, threads, shared_bytes, 0};
   if (const cudaError_t error = cudaGetDevice(&question.device); error != cudaSuccess) {
     return error;
   }
   const cudaError_t error = answers().find(question, [](Answer& asked) {
-    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(&asked.value, asked.kernel, asked.threads,
-                                                         asked.shared_bytes);
+    int processors = 0;
+    cudaError_t result =
+        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, asked.device);
+    if (result == cudaSuccess) {
+      result = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&asked.value, asked.kernel,
+                                                             asked.threads, asked.shared_bytes);
+    }
+    asked.value *= processors;
+    return result;
   });
-  count = processors * question.value;
+  count = question.value;
   return error;
 }
 

@@ -78,6 +78,19 @@ inline const std::uint32_t* product_table(const DeviceTensorView& tensor) {
   return tensor.layout == Layout::paired ? tensor.gated + kPairedTablesAt : tensor.gated;
 }
 
+/// What the kernels of products and of tiles' decoding read of a tensor.
+template <typename Job>
+void describe_tiles(const DeviceTensorView& tensor, Job& job) {
+  job.tiles = reinterpret_cast<const uint4*>(tensor.blocks);
+  job.gated = product_table(tensor);
+  job.codes = tensor.codes;
+  job.row_begins = tensor.row_begins;
+  job.sparse = reinterpret_cast<const uint2*>(tensor.sparse);
+  job.tensor_scale = tensor.tensor_scale;
+  job.rows = static_cast<unsigned>(tensor.rows);
+  job.column_tiles = static_cast<unsigned>(blocks_per_row(tensor.cols));
+}
+
 /// Calls multiply(x, y) for `step` vectors at a time, until a call fails.
 template <typename T, typename Multiply>
 Status in_passes(std::size_t step, const MatrixView<const T>& x, const MatrixView<float>& y,

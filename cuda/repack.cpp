@@ -44,7 +44,7 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
   result.blocks = out.data();
   if (empty) return result;
   const std::size_t column_tiles = blocks_per_row(from.cols);
-  const std::size_t row_tiles = (from.rows + kTileRows - 1) / kTileRows;
+  const std::size_t row_tiles = row_tiles_of(from.rows);
   const detail::RepackJob job{from.blocks,
                               out.data(),
                               from.codes,
@@ -64,7 +64,7 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
 
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept {
   const std::size_t columns = blocks_per_row(cols);
-  const std::size_t tiles = (rows + kTileRows - 1) / kTileRows * columns;
+  const std::size_t tiles = row_tiles_of(rows) * columns;
   if (layout == Layout::raw) return rows * columns * block_bytes(codec);
   if (codec == Codec::h4 && layout == Layout::fast) return tiles * sizeof(NibbleTile);
   return has_tiles(codec, layout) ? tiles * tile_bytes(codec, layout) : 0;

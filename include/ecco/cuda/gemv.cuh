@@ -84,6 +84,11 @@ struct TileLane {
     __device__ __forceinline__ void advance(int columns) { tile += columns * Lane::kWords; }
   };
 
+  /// Of a row, by its scale's code: of planar codecs.
+  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
+    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
+  }
+
   /// Values of four bytes + 128 under `factor`, as decode_rows rounds them.
   static __device__ __forceinline__ void scale(std::uint32_t bytes, float factor,
                                                float (&values)[4]) {

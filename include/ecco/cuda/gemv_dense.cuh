@@ -27,9 +27,6 @@ struct DenseLane : TileLane<DenseLane> {
   __device__ __forceinline__ std::uint32_t header_of(int half) const {
     return half == 0 ? headers.x : headers.y;
   }
-  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
-    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
-  }
 
   struct Decoder {
     const DenseLane& lane;

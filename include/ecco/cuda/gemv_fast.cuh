@@ -48,9 +48,6 @@ struct FastLane : TileLane<FastLane<R, kValues>> {
   __device__ __forceinline__ std::uint32_t header_of(int half) const {
     return half == 0 ? header : header >> 16;
   }
-  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
-    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
-  }
 
   /// Selectors of the eight weights of a row for the q-th mma: in each nibble the column of the
   /// value, and in bit 3 whether a table is off.

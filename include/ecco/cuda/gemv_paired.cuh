@@ -29,9 +29,6 @@ struct PairedLane : TileLane<PairedLane> {
   __device__ __forceinline__ std::uint32_t header_of(int half) const {
     return half == 0 ? header : header >> 16;
   }
-  static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
-    return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
-  }
 
   /// Decodes the weights of the q-th mma, q ascending: those of an odd q with the ones before.
   struct Decoder {

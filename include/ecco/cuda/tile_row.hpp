@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "ecco/codec.hpp"
@@ -11,6 +12,11 @@
 namespace ecco::cuda {
 
 inline constexpr int kTileRows = 16;
+
+/// Row tiles of so many rows, the last one perhaps not full.
+constexpr std::size_t row_tiles_of(std::size_t rows) noexcept {
+  return (rows + kTileRows - 1) / kTileRows;
+}
 
 /// Element that lane t (0..3) of a row holds in byte b of register half h of the q-th mma.
 constexpr int tile_element(int t, int q, int h, int b) noexcept {

@@ -67,7 +67,7 @@ inline std::string block_name(std::size_t row, std::size_t block) {
 
 template <int R, typename Tile>
 Result<std::vector<std::uint8_t>> pack_tiles(const TensorView& tensor) {
-  const std::size_t row_tiles = (tensor.rows() + kTileRows - 1) / kTileRows;
+  const std::size_t row_tiles = row_tiles_of(tensor.rows());
   const std::size_t column_tiles = tensor.blocks_per_row();
   std::vector<std::uint8_t> out(row_tiles * column_tiles * sizeof(Tile));
   for (std::size_t i = 0; i < row_tiles * column_tiles; ++i) {
@@ -97,7 +97,7 @@ template <int R, typename Tile>
 Result<std::vector<std::uint8_t>> unpack_tiles(std::span<const std::uint8_t> tiles,
                                                std::size_t rows, std::size_t cols) {
   const std::size_t column_tiles = blocks_per_row(cols);
-  const std::size_t row_tiles = (rows + kTileRows - 1) / kTileRows;
+  const std::size_t row_tiles = row_tiles_of(rows);
   if (tiles.size() != row_tiles * column_tiles * sizeof(Tile)) {
     return fail(StatusCode::shape_mismatch,
                 std::to_string(tiles.size()) + " bytes of tiles, but " + std::to_string(rows) +

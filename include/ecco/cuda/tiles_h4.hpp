@@ -123,7 +123,7 @@ inline Result<NibbleTiles> pack_nibble_tiles(const TensorView& tensor) {
     }
   }
   const std::size_t column_tiles = tensor.blocks_per_row();
-  const std::size_t row_tiles = (tensor.rows() + kTileRows - 1) / kTileRows;
+  const std::size_t row_tiles = row_tiles_of(tensor.rows());
   NibbleTiles out;
   out.tiles.resize(row_tiles * column_tiles * sizeof(NibbleTile));
   out.row_begins.push_back(0);
