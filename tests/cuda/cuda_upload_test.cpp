@@ -38,7 +38,9 @@ TEST_F(CudaUpload, RefusesInvalidBlocksAndCodecsWithoutTiles) {
 TEST_F(CudaUpload, NibbleTilesRefuseAPatternThatDoesNotFit) {
   std::mt19937 random(33);
   PatternTable table = random_tables(random, Codec::h4, 16);
-  for (int k = 0; k < 15; ++k) table.centroids[15 * 7 + k] = static_cast<std::int8_t>(8 * k + 1);
+  for (std::size_t k = 0; k < 15; ++k) {
+    table.centroids[15 * 7 + k] = static_cast<std::int8_t>(8 * k + 1);
+  }
   table.centroids[15 * 7] = -127;
   const auto tensor = random_tensor(random, table, 3, 200);
   ASSERT_TRUE(tensor) << tensor.error().message();
