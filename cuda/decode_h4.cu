@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // H4 blocks -> half, bfloat16, float: a lane per block, or the paper's decoder, a warp per block.
-#include "ecco/cuda/h4_lane.cuh"
+#include "ecco/cuda/h4_store.cuh"
 #include "ecco/cuda/h4_warp.cuh"
 #include "h4_tables.cuh"
 #include "launch.cuh"
@@ -30,79 +30,6 @@ __global__ void __launch_bounds__(kThreads)
                     job.tensor_scale, scratch[warp], values);
     const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(lane);
     store_four<kVector>(out + place.row * job.row_stride + at, values, at, job.cols);
-  }
-}
-
-/// Stores four values of T, given as their words, where the row has them: `at` is the place of the
-/// first one, `count` how many there are.
-template <bool kVector, typename T>
-__device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[sizeof(T)], int at,
-                                            int count) {
-  if constexpr (!kVector) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (at + i >= count) continue;
-      if constexpr (sizeof(T) == 2) {
-        to[i].bits = static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2));
-      } else {
-        to[i] = bits_float(words[i]);
-      }
-    }
-  } else if constexpr (sizeof(T) == 2) {
-    if (at < count) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
-  } else {
-    if (at < count) {
-      *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
-    }
-  }
-}
-
-/// Writes the values of the 32 blocks that the warp has walked: 8 lanes per block, each of them
-/// four times 4 values.
-template <bool kVector, typename T>
-__device__ __forceinline__ void write_blocks(const h4::LaneScratch<T>& scratch) {
-  constexpr int kPlanes = h4::LaneScratch<T>::kPlanes;
-  const int lane = lane_index();
-  const int part = lane % 8;
-  const int first = part / 4 * 32 + part % 4 * 4;
-#pragma unroll 1
-  for (int row = lane / 8; row < kWarpLanes; row += 4) {
-    const h4::Destination<T> to = scratch.destinations[row];
-    T* values = to.values + first;
-    const int room = to.count - first;
-    uint4 table[kPlanes];
-#pragma unroll
-    for (int p = 0; p < kPlanes; ++p) table[p] = scratch.values[row * kPlanes + p];
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      const std::uint32_t symbols = scratch.symbols[row * h4::kRowWords + part + 8 * k];
-      const h4::Selectors selectors = h4::selectors_of(symbols);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        std::uint32_t words[sizeof(T)];
-        h4::values_of<T>(table, selectors.part(half), words);
-        const int ahead = 64 * k + 16 * half;
-        store_words<kVector>(values + ahead, words, ahead, room);
-      }
-    }
-  }
-}
-
-/// Clears what was clipped and stores the outliers of the lane's own block, the last one at each
-/// place last.
-template <typename T>
-__device__ __forceinline__ void correct_block(const std::uint32_t* block,
-                                              const h4::LaneBlock& walked, bool zero,
-                                              float tensor_scale, const h4::Destination<T>& to) {
-#pragma unroll 1
-  for (int e = walked.coded; e < to.count; ++e) to.values[e] = from_float<T>(0.0f);
-#pragma unroll 1
-  for (int at = zero ? h4::kBlockBits : walked.end; at <= h4::kBlockBits - h4::kOutlierBits;
-       at += h4::kOutlierBits) {
-    const std::uint32_t bits = __funnelshift_r(block[at / 32], block[at / 32 + 1], at);
-    const int place = static_cast<int>(bits & 127u);
-    const float value = tensor_scale * h4::fp8_value(bits >> 7 & 255u);
-    if (place < to.count) to.values[place] = from_float<T>(value);
   }
 }
 
@@ -138,9 +65,9 @@ __global__ void __launch_bounds__(kLaneThreads)
     const h4::LaneBlock walked = h4::walk_block(scratch, static_cast<unsigned>(lane),
                                                 tables.header_bits(), header.codebook, codes);
     __syncwarp();
-    write_blocks<kVector>(scratch);
+    h4::write_rows<kVector>(scratch, 0, kWarpLanes);
     __syncwarp();
-    correct_block(own, walked, header.is_zero(), job.tensor_scale, to);
+    h4::correct_block(own, walked, header.is_zero(), job.tensor_scale, to);
     __syncwarp();
   }
 }

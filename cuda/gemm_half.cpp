@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "add_slices.hpp"
 #include "ecco/cuda/tile_row.hpp"
 #include "errors.hpp"
 #include "gemm_job.hpp"
@@ -76,9 +77,15 @@ Status finish(const DeviceTensorView& tensor, const Pass& pass, const GemmJob& j
               const MatrixView<float>& y, Stream stream) {
   Status status;
   if (!pass.direct()) {
-    const FinishJob slices{job.sums, y.data,          y.row_stride, job.rows,      job.batch,
-                           1,        job.plan.slices, job.vectors,  job.sum_stride};
-    status = check("gemv_finish", gemv_finish(slices, stream));
+    const SlicesJob slices{job.sums,
+                           std::size_t{job.vectors} * job.sum_stride,
+                           job.sum_stride,
+                           job.plan.slices,
+                           job.rows,
+                           job.batch,
+                           y.data,
+                           y.row_stride};
+    status = check("add_slices", add_slices(slices, stream));
   }
   if (!status || tensor.codec != Codec::h4) return status;
   return check("gemm_apart", gemm_apart(job, y.data, y.row_stride, stream));

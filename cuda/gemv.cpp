@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "add_slices.hpp"
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tile_row.hpp"
 #include "errors.hpp"
@@ -75,7 +76,6 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   auto* fragments = reinterpret_cast<std::uint32_t*>(workspace);
   auto* factors = reinterpret_cast<float*>(workspace + pass.fragment_bytes());
   auto* sums = reinterpret_cast<float*>(workspace + pass.fragment_bytes() + pass.factor_bytes());
-  const auto rows = static_cast<unsigned>(tensor.rows);
   const detail::QuantizeJob quantize{0,
                                      static_cast<unsigned>(tensor.cols),
                                      pass.column_tiles,
@@ -95,10 +95,16 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   job.sum_stride = pass.direct() ? y_stride : std::size_t{pass.row_tiles} * kTileRows;
   status = check("gemv", detail::gemv_launch(tensor, job, pass.plan.slices, stream));
   if (!status || pass.direct()) return status;
-  return check("gemv_finish",
-               detail::gemv_finish({sums, y, y_stride, rows, pass.batch, pass.digits,
-                                    pass.plan.slices, pass.columns(), job.sum_stride},
-                                   stream));
+  const detail::SlicesJob slices{sums,
+                                 pass.columns() * job.sum_stride,
+                                 job.sum_stride,
+                                 pass.plan.slices,
+                                 job.rows,
+                                 pass.batch,
+                                 pass.digits,
+                                 y,
+                                 y_stride};
+  return check("add_slices", detail::add_slices(slices, stream));
 }
 
 template <typename Input>

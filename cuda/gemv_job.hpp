@@ -4,6 +4,7 @@
 
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tile_row.hpp"
+#include "ecco/planar.hpp"
 #include "launch.hpp"
 #include "products.hpp"
 
@@ -15,6 +16,16 @@ inline GemvJob gemv_job(const DeviceTensorView& tensor) {
   describe_tiles(tensor, job);
   job.row_tiles = static_cast<unsigned>(row_tiles_of(tensor.rows));
   return job;
+}
+
+/// The kernel of a codec and a layout of tiles.
+inline cudaError_t gemv_tiles(Codec codec, Layout layout, const GemvJob& job, unsigned slices,
+                              cudaStream_t stream) {
+  if (layout == Layout::dense) return gemv_dense(job, slices, stream);
+  if (layout == Layout::paired) return gemv_paired(job, slices, stream);
+  if (codec == Codec::h4) return gemv_h4(job, slices, stream);
+  return planar::dispatch(
+      codec, [&](auto planes) { return gemv_fast<decltype(planes)::value>(job, slices, stream); });
 }
 
 /// The kernel of the tensor's codec and layout.

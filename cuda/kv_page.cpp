@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The host API of KV pages: checks of arguments, launches.
+// The host API of KV pages: creation, tokens in and out. Products: kv_products.cpp.
 #include "ecco/cuda/kv_page.hpp"
 
 #include <algorithm>
@@ -10,41 +10,8 @@
 #include "launch.hpp"
 
 namespace ecco::cuda {
-namespace {
-
-using detail::check;
 using detail::guarded;
 using detail::kMostBlocks;
-
-constexpr std::size_t kMostRuns = 65535;  ///< of queries: blocks of threads in a grid's y
-
-std::string sized(std::size_t rows, std::size_t cols) {
-  return std::to_string(rows) + " x " + std::to_string(cols);
-}
-
-/// Shapes of a product with a page of `width` values per token. Errors: shape_mismatch.
-template <typename T>
-Status check_shapes(Codec codec, std::size_t width, const MatrixView<const T>& queries,
-                    const MatrixView<float>& out) {
-  if (queries.cols == 0 || width % queries.cols != 0 ||
-      queries.rows % (width / queries.cols) != 0) {
-    return {StatusCode::shape_mismatch, "queries of " + sized(queries.rows, queries.cols) +
-                                            " for tokens of " + std::to_string(width) + " values"};
-  }
-  const auto group = static_cast<std::size_t>(group_values(codec));
-  if (queries.cols != width && queries.cols % group != 0) {
-    return {StatusCode::shape_mismatch, "heads of " + std::to_string(queries.cols) +
-                                            " values are not whole blocks of " +
-                                            std::to_string(group)};
-  }
-  if (out.rows != queries.rows) {
-    return {StatusCode::shape_mismatch, "scores of " + sized(out.rows, out.cols) + " for " +
-                                            std::to_string(queries.rows) + " queries"};
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::size_t width,
                                           float tensor_scale,
@@ -121,35 +88,6 @@ Status DeviceKvPage::read_rows(std::size_t first, MatrixView<T> out, Stream stre
   return ecco::cuda::decode(tensor, out, stream);
 }
 
-template <typename T>
-Status DeviceKvPage::score_rows(std::size_t first, MatrixView<const T> queries,
-                                MatrixView<float> out, Stream stream) const {
-  if (Status status = check_shapes(codec_.codec, width_, queries, out); !status) return status;
-  if (Status status = check_range(first, out.cols); !status) return status;
-  if (Status status = detail::check_matrix("queries", queries); !status) return status;
-  if (Status status = detail::check_matrix("scores", out); !status) return status;
-  if (Status status = detail::check_device(codec_.device); !status) return status;
-  if (queries.rows > kMostRuns) {
-    return {StatusCode::unsupported, std::to_string(queries.rows) + " queries, 65535 at most"};
-  }
-  if (out.cols == 0 || out.rows == 0) return {};
-  detail::ScoresJob job{};
-  job.blocks = memory_ + first * token_bytes_;
-  job.tokens = static_cast<std::uint32_t>(out.cols);
-  job.token_blocks = static_cast<std::uint32_t>(token_bytes_ / block_bytes(codec_.codec));
-  job.heads = static_cast<std::uint32_t>(width_ / queries.cols);
-  job.head_blocks = job.token_blocks / job.heads;
-  job.head_values = static_cast<std::uint32_t>(queries.cols);
-  job.queries_per_head = static_cast<std::uint32_t>(queries.rows) / job.heads;
-  job.query_stride = queries.row_stride;
-  job.queries = queries.data;
-  job.type = detail::kInputType<T>;
-  job.tensor_scale = tensor_scale_;
-  job.out = out.data;
-  job.out_stride = out.row_stride;
-  return check("scores", detail::kv_scores(job, codec_, stream));
-}
-
 Status DeviceKvPage::append(MatrixView<const half> tokens, Stream stream) noexcept {
   return guarded([&] { return append_rows(tokens, stream); });
 }
@@ -169,19 +107,6 @@ Status DeviceKvPage::read(std::size_t first, MatrixView<bfloat16> out,
 }
 Status DeviceKvPage::read(std::size_t first, MatrixView<float> out, Stream stream) const noexcept {
   return guarded([&] { return read_rows(first, out, stream); });
-}
-
-Status DeviceKvPage::scores(std::size_t first, MatrixView<const half> queries,
-                            MatrixView<float> out, Stream stream) const noexcept {
-  return guarded([&] { return score_rows(first, queries, out, stream); });
-}
-Status DeviceKvPage::scores(std::size_t first, MatrixView<const bfloat16> queries,
-                            MatrixView<float> out, Stream stream) const noexcept {
-  return guarded([&] { return score_rows(first, queries, out, stream); });
-}
-Status DeviceKvPage::scores(std::size_t first, MatrixView<const float> queries,
-                            MatrixView<float> out, Stream stream) const noexcept {
-  return guarded([&] { return score_rows(first, queries, out, stream); });
 }
 
 }  // namespace ecco::cuda

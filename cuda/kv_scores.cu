@@ -4,59 +4,32 @@
 // them lie in shared memory.
 #include "ecco/cuda/kv_dot.cuh"
 #include "ecco/planar.hpp"
-#include "launch.cuh"
+#include "kv_job.cuh"
 
 namespace ecco::cuda::detail {
 namespace {
 
 constexpr int kH4Threads = 64;  ///< whose warps take much shared memory
 
-/// Which queries a block of threads has: blockIdx.y counts runs of kQ queries, head after head.
-template <int kQ>
-struct QueryRun {
-  unsigned head;
-  unsigned first;  ///< query of the head
-  unsigned count;
-
-  __device__ __forceinline__ explicit QueryRun(const ScoresJob& job) {
-    const unsigned runs = (job.queries_per_head + kQ - 1) / kQ;
-    head = blockIdx.y / runs;
-    first = blockIdx.y % runs * kQ;
-    count = min(job.queries_per_head - first, static_cast<unsigned>(kQ));
-    first += head * job.queries_per_head;
-  }
-};
-
-__device__ __forceinline__ float query_value(const ScoresJob& job, std::size_t at) {
-  switch (job.type) {
-    case InputType::half:
-      return widen(static_cast<const half*>(job.queries)[at]);
-    case InputType::bfloat16:
-      return widen(static_cast<const bfloat16*>(job.queries)[at]);
-    default:
-      return static_cast<const float*>(job.queries)[at];
-  }
-}
-
-/// Loads the queries' values for block `block` of the head, of kValues values; all threads.
+/// Loads the queries' values for block `block` of tokens, of kValues values; all threads.
 template <unsigned kValues, int kQ>
-__device__ __forceinline__ void load_queries(const ScoresJob& job, const QueryRun<kQ>& run,
+__device__ __forceinline__ void load_queries(const KvJob& job, const QueryRun<kQ>& run,
                                              unsigned block, SharedQueries<kQ>& shared) {
   __syncthreads();  // the values before are in use
 #pragma unroll 1
   for (unsigned i = threadIdx.x; i < kQ * kValues; i += blockDim.x) {
     const unsigned j = i / kValues;
     const unsigned e = i % kValues;
-    const unsigned d = block * kValues + e;
+    const unsigned d = run.place(block * kValues + e);
     const bool there = j < run.count && d < job.head_values;
-    const std::size_t at = (run.first + j) * job.query_stride + d;
-    shared.values[j][e] = there ? query_value(job, at) : 0.0f;
+    const std::size_t at = (run.first + j) * job.in_stride + d;
+    shared.values[j][e] = there ? input_value(job, at) : 0.0f;
   }
   __syncthreads();
 }
 
 template <int kQ>
-__device__ __forceinline__ void store_scores(const ScoresJob& job, const QueryRun<kQ>& run,
+__device__ __forceinline__ void store_scores(const KvJob& job, const QueryRun<kQ>& run,
                                              std::size_t token, const float (&sums)[kQ]) {
 #pragma unroll
   for (unsigned j = 0; j < kQ; ++j) {
@@ -66,7 +39,7 @@ __device__ __forceinline__ void store_scores(const ScoresJob& job, const QueryRu
 
 template <int R, int kQ>
 __global__ void __launch_bounds__(kThreads, 3)  // or ptxas spills on sm_120
-    planar_scores_kernel(ScoresJob job, const std::uint32_t* __restrict__ table) {
+    planar_scores_kernel(KvJob job, const std::uint32_t* __restrict__ table) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
   constexpr unsigned kBytes = 32 + 16 * R;
   __shared__ planar::SharedTables<R> tables;
@@ -76,11 +49,11 @@ __global__ void __launch_bounds__(kThreads, 3)  // or ptxas spills on sm_120
   const int t = lane_index() % planar::kQuadLanes;
   const unsigned token = blockIdx.x * kQuads + threadIdx.x / planar::kQuadLanes;
   const std::size_t row = min(token, job.tokens - 1);  // whole warps decode
-  const std::uint8_t* blocks =
-      job.blocks + (row * job.token_blocks + run.head * job.head_blocks) * kBytes;
+  const std::uint8_t* blocks = job.blocks + row * job.token_blocks * kBytes;
+  const unsigned end = run.template end_block<kGroup>();
   float sums[kQ] = {};
 #pragma unroll 1
-  for (unsigned b = 0; b < job.head_blocks; ++b) {
+  for (unsigned b = run.template first_block<kGroup>(); b < end; ++b) {
     load_queries<kGroup>(job, run, b, queries);
     planar::dot_quad(blocks + b * kBytes, t, tables, job.tensor_scale, queries, sums);
   }
@@ -89,7 +62,7 @@ __global__ void __launch_bounds__(kThreads, 3)  // or ptxas spills on sm_120
 }
 
 template <int kQ>
-__global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
+__global__ void __launch_bounds__(kThreads) a8_scores_kernel(KvJob job) {
   constexpr unsigned kRows = kThreads / a8::kBlockLanes;
   __shared__ SharedQueries<kQ> queries;
   const QueryRun<kQ> run(job);
@@ -97,11 +70,11 @@ __global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
   const unsigned token = blockIdx.x * kRows + threadIdx.x / a8::kBlockLanes;
   const std::size_t row = min(token, job.tokens - 1);
   const auto* words = reinterpret_cast<const std::uint32_t*>(job.blocks) +
-                      (row * job.token_blocks + run.head * job.head_blocks) * 16 +
-                      lane % a8::kBlockLanes;
+                      row * job.token_blocks * 16 + lane % a8::kBlockLanes;
+  const unsigned end = run.template end_block<64>();
   float sums[kQ] = {};
 #pragma unroll 1
-  for (unsigned b = 0; b < job.head_blocks; ++b) {
+  for (unsigned b = run.template first_block<64>(); b < end; ++b) {
     load_queries<64>(job, run, b, queries);
     a8::dot_lanes(__ldg(words + 16 * b), lane, job.tensor_scale, queries, sums);
   }
@@ -110,7 +83,7 @@ __global__ void __launch_bounds__(kThreads) a8_scores_kernel(ScoresJob job) {
 }
 
 template <int kQ>
-__global__ void __launch_bounds__(kH4Threads) h4_scores_kernel(ScoresJob job, h4::Tables tables) {
+__global__ void __launch_bounds__(kH4Threads) h4_scores_kernel(KvJob job, h4::Tables tables) {
   extern __shared__ std::uint32_t codes[];
   __shared__ h4::DotScratch scratches[kH4Threads / kWarpLanes];
   __shared__ SharedQueries<kQ> queries;
@@ -122,11 +95,11 @@ __global__ void __launch_bounds__(kH4Threads) h4_scores_kernel(ScoresJob job, h4
   // A warp without tokens repeats the last one.
   const unsigned first = min(token - static_cast<unsigned>(lane_index()), job.tokens - 1);
   const std::size_t stride = std::size_t{job.token_blocks} * 64;
-  const std::uint8_t* blocks =
-      job.blocks + first * stride + std::size_t{run.head} * job.head_blocks * 64;
+  const std::uint8_t* blocks = job.blocks + first * stride;
+  const unsigned end = run.template end_block<kGroup>();
   float sums[kQ] = {};
 #pragma unroll 1
-  for (unsigned b = 0; b < job.head_blocks; ++b) {
+  for (unsigned b = run.template first_block<kGroup>(); b < end; ++b) {
     load_queries<kGroup>(job, run, b, queries);
     h4::stage_rows(scratch, blocks + b * 64, stride, static_cast<int>(job.tokens - first));
     __syncwarp();
@@ -139,16 +112,16 @@ __global__ void __launch_bounds__(kH4Threads) h4_scores_kernel(ScoresJob job, h4
 /// One block of threads per run of tokens and of queries.
 template <typename Kernel, typename... Arguments>
 cudaError_t launch(Kernel kernel, unsigned tokens_at_once, unsigned queries_at_once, int threads,
-                   std::size_t shared, cudaStream_t stream, const ScoresJob& job,
+                   std::size_t shared, cudaStream_t stream, const KvJob& job,
                    Arguments... arguments) {
-  const unsigned runs = (job.queries_per_head + queries_at_once - 1) / queries_at_once;
-  const dim3 grid((job.tokens + tokens_at_once - 1) / tokens_at_once, runs * job.heads);
+  const dim3 grid((job.tokens + tokens_at_once - 1) / tokens_at_once,
+                  query_runs(job, queries_at_once));
   kernel<<<grid, threads, shared, stream>>>(job, arguments...);
   return cudaGetLastError();
 }
 
 template <int R>
-cudaError_t planar_scores(const ScoresJob& job, const DeviceCodecView& codec,
+cudaError_t planar_scores(const KvJob& job, const DeviceCodecView& codec,
                           cudaStream_t stream) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
   const auto* table = reinterpret_cast<const std::uint32_t*>(codec.patterns);
@@ -157,20 +130,15 @@ cudaError_t planar_scores(const ScoresJob& job, const DeviceCodecView& codec,
              : launch(planar_scores_kernel<R, 4>, kQuads, 4, kThreads, 0, stream, job, table);
 }
 
-cudaError_t a8_scores(const ScoresJob& job, cudaStream_t stream) {
+cudaError_t a8_scores(const KvJob& job, cudaStream_t stream) {
   constexpr unsigned kRows = kThreads / a8::kBlockLanes;
   return job.queries_per_head == 1
              ? launch(a8_scores_kernel<1>, kRows, 1, kThreads, 0, stream, job)
              : launch(a8_scores_kernel<4>, kRows, 4, kThreads, 0, stream, job);
 }
 
-cudaError_t h4_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
-  const h4::Tables tables{reinterpret_cast<const float4*>(codec.patterns),
-                          codec.codes,
-                          codec.pattern_count,
-                          codec.codebook_count,
-                          ecco::h4::index_bits(codec.pattern_count),
-                          ecco::h4::index_bits(codec.codebook_count)};
+cudaError_t h4_scores(const KvJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
+  const h4::Tables tables = device_tables(h4_tables(codec));
   const std::size_t shared = static_cast<std::size_t>(codec.codebook_count) * h4::kCodeEntries * 4;
   return job.queries_per_head == 1
              ? launch(h4_scores_kernel<1>, kH4Threads, 1, kH4Threads, shared, stream, job, tables)
@@ -179,7 +147,7 @@ cudaError_t h4_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaSt
 
 }  // namespace
 
-cudaError_t kv_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
+cudaError_t kv_scores(const KvJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
   if (codec.codec == Codec::a8) return a8_scores(job, stream);
   if (codec.codec == Codec::h4) return h4_scores(job, codec, stream);
   return ecco::planar::dispatch(codec.codec, [&](auto planes) {

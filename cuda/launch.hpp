@@ -88,24 +88,6 @@ inline constexpr InputType kInputType<bfloat16> = InputType::bfloat16;
 cudaError_t encode_planar(const EncodeJob& job, const DeviceCodecView& codec, int lowest,
                           int highest, const void* rows, InputType type, cudaStream_t stream);
 
-/// Queries times the tokens of a page.
-struct ScoresJob {
-  const std::uint8_t* blocks;  ///< of the first token, aligned to 16 bytes
-  std::uint32_t tokens;        ///< at least 1
-  std::uint32_t token_blocks;  ///< blocks from token to token
-  std::uint32_t heads;         ///< of the page
-  std::uint32_t head_blocks;   ///< blocks of a head
-  std::uint32_t head_values;   ///< of a head, and of a query
-  std::uint32_t queries_per_head;
-  std::size_t query_stride;
-  const void* queries;
-  InputType type;
-  float tensor_scale;
-  float* out;  ///< [query][token]
-  std::size_t out_stride;
-};
-cudaError_t kv_scores(const ScoresJob& job, const DeviceCodecView& codec, cudaStream_t stream);
-
 /// Columns that a fragment of activations stores for so many: 2, 4, 8, or 16 as twice 8 (not 1,
 /// with which ptxas spills on sm_120). Lanes of columns that are not stored read others.
 constexpr unsigned stored_columns(unsigned columns) {
@@ -164,11 +146,8 @@ struct GemvJob {
   unsigned columns;  ///< 1..16
   std::size_t sum_stride;
 };
-cudaError_t gemv_tiles(Codec codec, Layout layout, const GemvJob& job, unsigned slices,
-                       cudaStream_t stream);
-
-/// The kernels of gemv_tiles: fast tiles of R mantissa planes, dense and paired ones of
-/// P4, nibbles of H4.
+/// The kernels of products on tiles: fast ones of R mantissa planes, dense and paired ones of P4,
+/// nibbles of H4.
 template <int R>
 cudaError_t gemv_fast(const GemvJob& job, unsigned slices, cudaStream_t stream);
 template <>
@@ -187,20 +166,6 @@ cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream);
 cudaError_t gemv_raw_h4(const GemvJob& job, const H4Tables& tables, unsigned slices,
                         cudaStream_t stream);
-
-/// y[vector][row] = sums over slices and digits.
-struct FinishJob {
-  const float* sums;
-  float* y;
-  std::size_t y_stride;
-  unsigned rows;
-  unsigned batch;
-  unsigned digits;
-  unsigned slices;
-  unsigned columns;
-  std::size_t sum_stride;
-};
-cudaError_t gemv_finish(const FinishJob& job, cudaStream_t stream);
 
 /// Tiles and where their values go.
 struct DecodeTilesJob {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Products of device tiles with int8 activations on tensor cores: the warp-scope pieces of
-// cuda/gemv.cu, for kernels of an engine. A warp multiplies a tile of 16 rows x 128 columns with
+// cuda/gemv_tiles.cuh, for kernels of an engine. A warp multiplies a tile of 16 rows x 128 columns with
 // up to 8 NT columns of activations; lane 4 g + t holds the rows g and g + 8. The tiles' own parts
 // are "lanes": gemv_fast.cuh, gemv_dense.cuh. docs/cuda.md, "Products".
 #pragma once

@@ -68,6 +68,27 @@ __device__ __forceinline__ void stage_blocks(LaneScratch<T>& scratch, const uint
   }
 }
 
+/// Copies the blocks of 32 rows, `stride` bytes apart, of which `count` exist (the others repeat
+/// the last one), and clears the gaps. Scratch has `blocks` as StagedBlocks<32>.
+template <typename Scratch>
+__device__ __forceinline__ void stage_rows(Scratch& scratch, const std::uint8_t* blocks,
+                                           std::size_t stride, int count) {
+  const int lane = lane_index();
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {  // four lanes per block
+    const int row = 8 * i + lane / 4;
+    const std::uint8_t* from = blocks + static_cast<std::size_t>(min(row, count - 1)) * stride;
+    const uint4 part = __ldg(reinterpret_cast<const uint4*>(from) + lane % 4);
+    std::uint32_t* to = scratch.blocks + row * kRowWords + 4 * (lane % 4);
+    to[0] = part.x;
+    to[1] = part.y;
+    to[2] = part.z;
+    to[3] = part.w;
+  }
+  scratch.blocks[lane * kRowWords + 16] = 0;
+  scratch.blocks[kWarpLanes * kRowWords + lane] = 0;
+}
+
 /// Whole codes of a clipped block, counted one by one: rare.
 __device__ __forceinline__ int count_codes(const std::uint32_t* block, int at,
                                            const std::uint32_t* codes) {

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "ecco/cuda/a8.cuh"
-#include "ecco/cuda/h4.cuh"
+#include "ecco/cuda/h4_lane.cuh"
 #include "ecco/cuda/planar.cuh"
 
 namespace ecco::cuda {
@@ -74,35 +74,14 @@ __device__ __forceinline__ void dot_lanes(std::uint32_t word, int lane, float te
 
 namespace h4 {
 
-inline constexpr int kDotRow = 17;                ///< words of a staged block: odd
 inline constexpr std::uint32_t kNoSymbol = 0x10;  ///< of clipped elements and below outliers
 
 /// Shared memory of one warp, in columns of lanes where each lane reads its own.
 struct DotScratch {
-  std::uint32_t blocks[kWarpLanes * kDotRow + kWarpLanes];  ///< rows of 16 words and a 0
+  std::uint32_t blocks[kWarpLanes * kRowWords + kWarpLanes];  ///< rows of 16 words and a 0
   std::uint32_t symbols[kGroup / 4][kWarpLanes];            ///< a byte each
   float values[kNoSymbol + 1][kWarpLanes];                  ///< by symbol; 0 of kNoSymbol
 };
-
-/// Copies the blocks of 32 rows, `stride` bytes apart, of which `count` exist; the others repeat
-/// the last one.
-__device__ __forceinline__ void stage_rows(DotScratch& scratch, const std::uint8_t* blocks,
-                                           std::size_t stride, int count) {
-  const int lane = lane_index();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {  // four lanes per block
-    const int row = 8 * i + lane / 4;
-    const std::uint8_t* from = blocks + static_cast<std::size_t>(min(row, count - 1)) * stride;
-    const uint4 part = __ldg(reinterpret_cast<const uint4*>(from) + lane % 4);
-    std::uint32_t* to = scratch.blocks + row * kDotRow + 4 * (lane % 4);
-    to[0] = part.x;
-    to[1] = part.y;
-    to[2] = part.z;
-    to[3] = part.w;
-  }
-  scratch.blocks[lane * kDotRow + 16] = 0;
-  scratch.blocks[kWarpLanes * kDotRow + lane] = 0;
-}
 
 /// Walks the codes of a block into the lane's symbols; returns where its outliers begin, the end
 /// of the block where codes are clipped.
@@ -136,7 +115,7 @@ __device__ __forceinline__ void dot_lane(DotScratch& scratch, const Tables& tabl
                                          const std::uint32_t* codes, float tensor_scale,
                                          const SharedQueries<kQ>& queries, float (&sums)[kQ]) {
   const int lane = lane_index();
-  const std::uint32_t* block = scratch.blocks + lane * kDotRow;
+  const std::uint32_t* block = scratch.blocks + lane * kRowWords;
   const Header header = parse_header(block[0], tables);
   const float m = tensor_scale * fp8_value(header.scale);
   const auto* row = reinterpret_cast<const float*>(tables.patterns) + 16 * header.pattern;

@@ -24,7 +24,7 @@ MUTANTS = {
          "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
         ("stale accumulator", "if (left > 2) cursor.load(even, 2 * kWarps);", ""),
     ],
-    ("cuda/gemv.cu", "cuda/gemv.cu", "gemv"): [
+    ("cuda/add_slices.cu", "cuda/add_slices.cu", "gemv"): [
         ("split-K", "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
         ("split-K", "vector * job.digits + digit", "vector + digit"),
     ],
