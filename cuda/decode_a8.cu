@@ -13,13 +13,8 @@ template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeJob job, T* __restrict__ out) {
   const int lane = lane_index();
   const std::uint32_t part = threadIdx.x % a8::kBlockLanes;
-  const std::uint32_t step = gridDim.x * kBlocks;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kBlocks + threadIdx.x / a8::kBlockLanes;
-  BlockPlace place(block, job.blocks_per_row);
-  for (std::uint32_t first = blockIdx.x * kBlocks; first < job.block_count;
-       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
-    const bool live = block < job.block_count;
+  for_lane_blocks<a8::kBlockLanes>(job, [&](std::uint32_t block, const BlockPlace& place,
+                                            bool live) {
     const std::size_t index = live ? block : job.block_count - 1;
     const auto* words = reinterpret_cast<const std::uint32_t*>(job.blocks) + 16 * index;
     const a8::LaneValues lane_values =
@@ -28,7 +23,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeJob job, T* __re
     scale_bytes(lane_values.bytes, lane_values.factor, values);
     const std::uint32_t at = place.column * ecco::a8::kValues + 4 * part;
     store_four<kVector>(out + place.row * job.row_stride + at, values, at, live ? job.cols : 0);
-  }
+  });
 }
 
 }  // namespace

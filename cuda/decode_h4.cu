@@ -20,17 +20,13 @@ __global__ void __launch_bounds__(kThreads)
   const std::uint32_t* codes = load_codes(dynamic, tables);
   const int lane = lane_index();
   const int warp = warp_index();
-  const std::uint32_t step = gridDim.x * kWarps;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kWarps + static_cast<unsigned>(warp);
-  BlockPlace place(block, job.blocks_per_row);
-  for (; block < job.block_count; block += step, place.advance(advance, job.blocks_per_row)) {
+  for_warp_blocks<kWarps>(job, [&](std::uint32_t block, const BlockPlace& place) {
     float values[4];
     h4::decode_warp(job.blocks + static_cast<std::size_t>(block) * 64, tables, codes,
                     job.tensor_scale, scratch[warp], values);
     const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(lane);
     store_four<kVector>(out + place.row * job.row_stride + at, values, at, job.cols);
-  }
+  });
 }
 
 template <typename T, bool kVector>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Planar blocks -> half, bfloat16, float: a quad of lanes per block, eight blocks per warp.
 #include "ecco/cuda/planar.cuh"
+#include "ecco/planar.hpp"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -15,24 +16,18 @@ __global__ void __launch_bounds__(kThreads)
   planar::load_tables<R>(tables, table);
   __syncthreads();
   const int t = pinned(lane_index()) % planar::kQuadLanes;
-  const std::uint32_t step = gridDim.x * kQuads;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kQuads + threadIdx.x / planar::kQuadLanes;
-  BlockPlace place(block, job.blocks_per_row);
-  // A warp stays together while any of its quads has a block; the others repeat the last one.
-  for (std::uint32_t first = blockIdx.x * kQuads; first < job.block_count;
-       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
-    const bool live = block < job.block_count;
-    const std::size_t index = live ? block : job.block_count - 1;
-    const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(t);
-    const std::uint32_t cols = live ? job.cols : 0;
-    T* to = out + place.row * job.row_stride + at;
-    planar::decode_quad<R>(job.blocks + index * (32 + 16 * R), t, tables, job.tensor_scale,
-                           [&](int i, const float(&values)[4]) {
-                             store_four<kVector>(to + 16 * i, values,
-                                                 at + 16 * static_cast<unsigned>(i), cols);
-                           });
-  }
+  for_lane_blocks<planar::kQuadLanes>(
+      job, [&](std::uint32_t block, const BlockPlace& place, bool live) {
+        const std::size_t index = live ? block : job.block_count - 1;
+        const std::uint32_t at = place.column * kGroup + 4 * static_cast<unsigned>(t);
+        const std::uint32_t cols = live ? job.cols : 0;
+        T* to = out + place.row * job.row_stride + at;
+        planar::decode_quad<R>(job.blocks + index * (32 + 16 * R), t, tables, job.tensor_scale,
+                               [&](int i, const float(&values)[4]) {
+                                 store_four<kVector>(to + 16 * i, values,
+                                                     at + 16 * static_cast<unsigned>(i), cols);
+                               });
+      });
 }
 
 template <int R, typename T>
@@ -50,16 +45,9 @@ cudaError_t launch(const DecodeJob& job, const std::uint32_t* table, T* out, cud
 template <typename T>
 cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table, T* out,
                           cudaStream_t stream) {
-  switch (codec) {
-    case Codec::p2:
-      return launch<0>(job, table, out, stream);
-    case Codec::p3:
-      return launch<1>(job, table, out, stream);
-    case Codec::p4:
-      return launch<2>(job, table, out, stream);
-    default:
-      return launch<3>(job, table, out, stream);
-  }
+  return ecco::planar::dispatch(codec, [&](auto planes) {
+    return launch<decltype(planes)::value>(job, table, out, stream);
+  });
 }
 
 template cudaError_t decode_planar(Codec, const DecodeJob&, const std::uint32_t*, half*,

@@ -13,20 +13,15 @@ __global__ void __launch_bounds__(kThreads)
     encode_a8_kernel(EncodeJob job, const T* __restrict__ rows) {
   const int lane = lane_index();
   const std::uint32_t part = threadIdx.x % a8::kBlockLanes;
-  const std::uint32_t step = gridDim.x * kBlocks;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kBlocks + threadIdx.x / a8::kBlockLanes;
-  BlockPlace place(block, job.blocks_per_row);
-  for (std::uint32_t first = blockIdx.x * kBlocks; first < job.block_count;
-       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
-    const bool live = block < job.block_count;
+  for_lane_blocks<a8::kBlockLanes>(job, [&](std::uint32_t block, const BlockPlace& place,
+                                            bool live) {
     const std::uint32_t at = place.column * ecco::a8::kValues + 4 * part;
     float values[4];
     load_four<kVector>(rows + place.row * job.row_stride + at, at, live ? job.cols : 0, values);
     const std::uint32_t word = a8::encode_lanes(values, lane, job.tensor_scale);
     auto* words = reinterpret_cast<std::uint32_t*>(job.blocks);
     if (live) words[16 * static_cast<std::size_t>(block) + part] = word;
-  }
+  });
 }
 
 }  // namespace

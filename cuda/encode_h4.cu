@@ -14,11 +14,7 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ h4::EncodeScratch scratch[kWarps];
   const int lane = lane_index();
   const int warp = warp_index();
-  const std::uint32_t step = gridDim.x * kWarps;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kWarps + static_cast<unsigned>(warp);
-  BlockPlace place(block, job.blocks_per_row);
-  for (; block < job.block_count; block += step, place.advance(advance, job.blocks_per_row)) {
+  for_warp_blocks<kWarps>(job, [&](std::uint32_t block, const BlockPlace& place) {
     const std::uint32_t start = place.column * kGroup;
     const std::uint32_t at = start + 4 * static_cast<unsigned>(lane);
     float values[4];
@@ -29,7 +25,7 @@ __global__ void __launch_bounds__(kThreads)
     auto* words = reinterpret_cast<std::uint32_t*>(job.blocks);
     if (lane < 16)
       words[16 * static_cast<std::size_t>(block) + static_cast<unsigned>(lane)] = word;
-  }
+  });
 }
 
 }  // namespace

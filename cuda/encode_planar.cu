@@ -30,11 +30,7 @@ __global__ void __launch_bounds__(kEncodeThreads, 4)  // or ptxas spills
   __shared__ planar::EncodeScratch scratch[kWarps];
   const int lane = lane_index();
   const int warp = warp_index();
-  const std::uint32_t step = gridDim.x * kWarps;
-  const BlockPlace advance(step, job.blocks_per_row);
-  std::uint32_t block = blockIdx.x * kWarps + static_cast<unsigned>(warp);
-  BlockPlace place(block, job.blocks_per_row);
-  for (; block < job.block_count; block += step, place.advance(advance, job.blocks_per_row)) {
+  for_warp_blocks<kWarps>(job, [&](std::uint32_t block, const BlockPlace& place) {
     const std::uint32_t start = place.column * kGroup;
     const std::uint32_t at = start + 4 * static_cast<unsigned>(lane);
     float values[4];
@@ -53,7 +49,7 @@ __global__ void __launch_bounds__(kEncodeThreads, 4)  // or ptxas spills
     if (lane < kWords) {
       words[kWords * static_cast<std::size_t>(block) + static_cast<unsigned>(lane)] = word;
     }
-  }
+  });
 }
 
 template <int R>

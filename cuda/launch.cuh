@@ -2,6 +2,7 @@
 // What the kernels share: places of blocks in an output, sizes of grids.
 #pragma once
 
+#include "ecco/cuda/intrinsics.cuh"
 #include "ecco/types.hpp"
 #include "launch.hpp"
 
@@ -23,6 +24,34 @@ struct BlockPlace {
     }
   }
 };
+
+/// Calls body(block, place) for each block of a warp: those of a job go round the warps of the
+/// grid.
+template <unsigned kWarps, typename Job, typename Body>
+__device__ __forceinline__ void for_warp_blocks(const Job& job, Body&& body) {
+  const std::uint32_t step = gridDim.x * kWarps;
+  const BlockPlace advance(step, job.blocks_per_row);
+  std::uint32_t block = blockIdx.x * kWarps + static_cast<unsigned>(warp_index());
+  BlockPlace place(block, job.blocks_per_row);
+  for (; block < job.block_count; block += step, place.advance(advance, job.blocks_per_row)) {
+    body(block, place);
+  }
+}
+
+/// The same for kLanes neighbouring lanes per block of kThreads threads: body(block, place, live).
+/// A warp stays together while any of its lanes has a block; the others are not live.
+template <unsigned kLanes, typename Job, typename Body>
+__device__ __forceinline__ void for_lane_blocks(const Job& job, Body&& body) {
+  constexpr std::uint32_t kBlocks = kThreads / kLanes;
+  const std::uint32_t step = gridDim.x * kBlocks;
+  const BlockPlace advance(step, job.blocks_per_row);
+  std::uint32_t block = blockIdx.x * kBlocks + threadIdx.x / kLanes;
+  BlockPlace place(block, job.blocks_per_row);
+  for (std::uint32_t first = blockIdx.x * kBlocks; first < job.block_count;
+       first += step, block += step, place.advance(advance, job.blocks_per_row)) {
+    body(block, place, block < job.block_count);
+  }
+}
 
 /// Blocks of threads for `items` that `per_block` share out: as many as run at the same time, not
 /// more than there is work. `shared_bytes` = dynamic shared memory.
