@@ -46,9 +46,12 @@ cuda_library() {
     fail "the package names the folder it was built in"
   configure consumer -DCMAKE_PREFIX_PATH="$work/prefix" \
     ${CUDA_ROOT:+"-DCUDAToolkit_ROOT=$CUDA_ROOT"}
-  cmake --build consumer --target on_gpu
+  cmake --build consumer --target on_gpu attention_on_gpu
   consumer/on_gpu | grep -E 'y\[0\] = |no product: .*(no CUDA-capable|insufficient|driver)' ||
     fail "on_gpu printed something else"
+  consumer/attention_on_gpu |
+    grep -E 'output\[0\] = |no attention: .*(no CUDA-capable|insufficient|driver)' ||
+    fail "attention_on_gpu printed something else"
 }
 
 # add_subdirectory with a shared library, installed from there, then find_package on that.
