@@ -54,9 +54,7 @@ Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float
   if (!job) return job.error();
   if (job->block_count == 0) return {};
   if (codec.codec == Codec::a8) return check("encode", detail::encode_a8(*job, rows.data, stream));
-  if (codec.encoding == nullptr) {
-    return {StatusCode::invalid_argument, "the codec has no tables of an encoder"};
-  }
+  if (codec.encoding == nullptr) return detail::no_tables(codec.codec);
   if (is_planar(codec.codec)) {
     const rd::ScaleRange range = rd::scale_range(tensor_scale, std::numeric_limits<float>::max());
     return check("encode", detail::encode_planar(*job, codec, range.lowest, range.highest,
@@ -75,7 +73,9 @@ Result<DeviceCodec> DeviceCodec::create(Codec codec, const PatternTableView& tab
   if (!status) return fail(std::move(status));
   const bool standard = table.centroids.empty();
   if (!standard && table.codec != codec) {
-    return fail(StatusCode::invalid_argument, "the table is of another codec");
+    return fail(StatusCode::invalid_argument, "a table of " +
+                                                  std::string(codec_name(table.codec)) +
+                                                  " for codec " + std::string(codec_name(codec)));
   }
   if (codec == Codec::a8) return out;
   const PatternTableView view = !standard            ? table

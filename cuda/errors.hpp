@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 
+#include "ecco/codec.hpp"
 #include "ecco/status.hpp"
 #include "ecco/tensor.hpp"
 #include "ecco/types.hpp"
@@ -93,6 +94,12 @@ inline Status check_scale(float tensor_scale) {
   if (tensor_scale > 0.0f && tensor_scale <= kMaxTensorScale) return {};
   return {StatusCode::invalid_argument,
           "a tensor_scale of " + std::to_string(tensor_scale) + " is not in (0, 1e34]"};
+}
+
+/// Error of a codec that needs tables of an encoder and has none.
+inline Status no_tables(Codec codec) {
+  return {StatusCode::invalid_argument,
+          "codec " + std::string(codec_name(codec)) + " has no tables of an encoder"};
 }
 
 /// Runs a function that may lack memory for its messages.

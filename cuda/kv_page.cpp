@@ -16,14 +16,14 @@ using detail::kMostBlocks;
 Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::size_t width,
                                           float tensor_scale,
                                           std::span<std::uint8_t> memory) noexcept try {
-  if (width == 0) return fail(StatusCode::invalid_argument, "a KV page needs values per token");
+  if (width == 0) return fail(StatusCode::invalid_argument, "a KV page of tokens of 0 values");
   Status status = detail::check_scale(tensor_scale);
   if (status) {
     status = detail::check_address("memory", memory.data(), detail::kAlignment, memory.empty());
   }
   if (!status) return fail(status);
   if (codec.codec != Codec::a8 && codec.encoding == nullptr) {
-    return fail(StatusCode::invalid_argument, "the codec has no tables of an encoder");
+    return fail(detail::no_tables(codec.codec));
   }
   DeviceKvPage page;
   page.codec_ = codec;
@@ -33,7 +33,9 @@ Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::siz
   page.capacity_ = memory.size() / page.token_bytes_;
   page.tensor_scale_ = tensor_scale;
   if (width > kMostBlocks || memory.size() / block_bytes(codec.codec) > kMostBlocks) {
-    return fail(StatusCode::unsupported, "a KV page of 2^31 blocks or more");
+    return fail(StatusCode::unsupported, "a KV page of " + std::to_string(memory.size()) +
+                                             " bytes for tokens of " + std::to_string(width) +
+                                             " values: 2^31 blocks or more");
   }
   return page;
 } catch (const std::bad_alloc&) {

@@ -25,10 +25,9 @@ Result<KvColumns> columns_of(std::size_t width, KvColumns columns) {
     if (columns.count == 0) columns.count = width - columns.first;
     return columns;
   }
-  return fail(StatusCode::shape_mismatch, std::to_string(columns.count) + " columns from " +
-                                              std::to_string(columns.first) +
-                                              " on asked of tokens of " + std::to_string(width) +
-                                              " values");
+  return fail(StatusCode::shape_mismatch,
+              std::to_string(columns.count) + " columns from " + std::to_string(columns.first) +
+                  " on asked of tokens of " + std::to_string(width) + " values");
 }
 
 /// Checks that `queries` are of heads of `head` values in so many columns. Errors: shape_mismatch,
@@ -103,9 +102,11 @@ Status DeviceKvPage::sum_rows(std::size_t first, MatrixView<const T> weights,
                               Stream stream, KvColumns columns) const {
   const auto job = product_job(first, weights.cols, out.cols, weights, out, columns);
   if (!job) return job.error();
-  if (const std::size_t blocks = detail::blocks_of(codec_.codec, out.cols); blocks >= kMostInGrid) {
-    return {StatusCode::unsupported, "heads of " + std::to_string(blocks) + " blocks, fewer than " +
-                                         std::to_string(kMostInGrid) + " are supported"};
+  if (const std::size_t blocks = detail::blocks_of(codec_.codec, out.cols);
+      blocks >= kMostInGrid) {
+    return {StatusCode::unsupported, "heads of " + std::to_string(blocks) +
+                                         " blocks, fewer than " + std::to_string(kMostInGrid) +
+                                         " are supported"};
   }
   const std::size_t slices = detail::kv_slices(weights.cols);
   const std::size_t bytes = slices > 1 ? slices * out.rows * out.cols * sizeof(float) : 0;

@@ -121,8 +121,7 @@ cudaError_t launch(Kernel kernel, unsigned tokens_at_once, unsigned queries_at_o
 }
 
 template <int R>
-cudaError_t planar_scores(const KvJob& job, const DeviceCodecView& codec,
-                          cudaStream_t stream) {
+cudaError_t planar_scores(const KvJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
   constexpr unsigned kQuads = kThreads / planar::kQuadLanes;
   const auto* table = reinterpret_cast<const std::uint32_t*>(codec.patterns);
   return job.queries_per_head == 1

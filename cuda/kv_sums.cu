@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Sums of a KV page's rows by weights. A block of threads takes one block of a head, a slice of the
-// tokens and up to kQ queries of the head; its warps, or half warps, add up runs of tokens in turn.
+// Sums of a KV page's rows by weights. A block of threads takes one block of a head, a slice of
+// the tokens and up to kQ queries of the head; its warps, or half warps, add up runs of tokens in
+// turn.
 #include <algorithm>
 
 #include "add_slices.hpp"
@@ -68,8 +69,8 @@ struct A8Rows {
                                             float (&sums)[kQ][4]) {
     constexpr int kAdders = kThreads / a8::kBlockLanes;
     const int lane = lane_index();
-    const auto* words = reinterpret_cast<const std::uint32_t*>(job.blocks) + 16 * block +
-                        lane % a8::kBlockLanes;
+    const auto* words =
+        reinterpret_cast<const std::uint32_t*>(job.blocks) + 16 * block + lane % a8::kBlockLanes;
 #pragma unroll 2
     for (int first = 0; first < kWeightChunk; first += kAdders) {
       const int at = first + static_cast<int>(threadIdx.x) / a8::kBlockLanes;
@@ -134,7 +135,8 @@ __device__ __forceinline__ void load_weights(const KvJob& job, const QueryRun<kQ
 
 template <typename Rows, int kQ>
 __global__ void __launch_bounds__(Rows::kThreads)
-    sums_kernel(KvJob job, unsigned slice, std::size_t slice_stride, typename Rows::Tables tables) {
+    sums_kernel(KvJob job, unsigned slice, std::size_t slice_stride,
+                typename Rows::Tables tables) {
   __shared__ typename Rows::Shared shared;
   __shared__ SharedWeights<kQ> weights;
   constexpr unsigned kValues = Rows::kValues;

@@ -134,8 +134,8 @@ TEST_F(CudaCounters, Encode) {
   EXPECT_LE(p5.instructions, 4200.0);
 }
 
-/// Queries times a page of tokens of one head of 128 values.
-Counts scores(Codec codec, std::size_t queries) {
+/// Queries times a page of tokens of one head of 128 values, or the sums of the page by weights.
+Counts attention(Codec codec, std::size_t queries, bool sums) {
   constexpr std::size_t kTokens = 256;
   std::mt19937 random(33);
   std::normal_distribution<float> normal;
@@ -150,22 +150,33 @@ Counts scores(Codec codec, std::size_t queries) {
   EXPECT_TRUE(page);
   EXPECT_TRUE(page->append(dense_view<const half>(in.data(), kTokens, 128), nullptr));
   const DeviceArray<float> out(std::vector<float>(queries * kTokens));
-  EXPECT_TRUE(page->scores(0, dense_view<const half>(in.data(), queries, 128),
-                           dense_view(out.data(), queries, kTokens), nullptr));
+  EXPECT_TRUE(sums ? page->weighted_sums(0, dense_view<const half>(in.data(), queries, kTokens),
+                                         dense_view(out.data(), queries, 128), {}, nullptr)
+                   : page->scores(0, dense_view<const half>(in.data(), queries, 128),
+                                  dense_view(out.data(), queries, kTokens), nullptr));
   const Counts counts = last_launch(kTokens * 128);
-  std::printf("scores %s, %zu queries: %.2f PTX, %.2f wavefronts\n",
+  std::printf("%s %s, %zu queries: %.2f PTX, %.2f wavefronts\n", sums ? "sums" : "scores",
               std::string(codec_name(codec)).c_str(), queries, counts.instructions,
               counts.wavefronts);
   return counts;
 }
 
 TEST_F(CudaCounters, ScoresOfAKvPage) {
-  EXPECT_LE(scores(Codec::p4, 1).instructions, 24.5);
-  EXPECT_LE(scores(Codec::p4, 4).instructions, 30.5);
-  EXPECT_LE(scores(Codec::h4, 1).instructions, 27.5);
-  EXPECT_LE(scores(Codec::h4, 4).instructions, 33.0);
-  EXPECT_LE(scores(Codec::a8, 1).instructions, 29.0);
-  EXPECT_LE(scores(Codec::a8, 4).instructions, 46.0);
+  EXPECT_LE(attention(Codec::p4, 1, false).instructions, 24.5);
+  EXPECT_LE(attention(Codec::p4, 4, false).instructions, 30.5);
+  EXPECT_LE(attention(Codec::h4, 1, false).instructions, 27.5);
+  EXPECT_LE(attention(Codec::h4, 4, false).instructions, 33.0);
+  EXPECT_LE(attention(Codec::a8, 1, false).instructions, 29.0);
+  EXPECT_LE(attention(Codec::a8, 4, false).instructions, 46.0);
+}
+
+TEST_F(CudaCounters, WeightedSumsOfAKvPage) {
+  EXPECT_LE(attention(Codec::p4, 1, true).instructions, 21.6);
+  EXPECT_LE(attention(Codec::p4, 4, true).instructions, 26.2);
+  EXPECT_LE(attention(Codec::h4, 1, true).instructions, 25.6);
+  EXPECT_LE(attention(Codec::h4, 4, true).instructions, 29.8);
+  EXPECT_LE(attention(Codec::a8, 1, true).instructions, 17.0);
+  EXPECT_LE(attention(Codec::a8, 4, true).instructions, 23.8);
 }
 
 /// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not
@@ -190,7 +201,7 @@ Counts multiply(Codec codec, Layout layout, std::size_t batch) {
   EXPECT_EQ(cuda::detail::gemv_tiles(codec, layout, job, 1, nullptr), cudaSuccess);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   const Counts counts = last_launch(kRows * kCols);
-  if (codec == Codec::h4) return counts;  // the values apart gather some sectors each
+  if (codec == Codec::h4) return counts;  // the sparse corrections gather some sectors each
   // Tiles once, in whole sectors; per tile and 8 columns the fragments that are stored and a
   // sector of factors; per row tile all tables at most.
   const std::size_t tiles = cuda::layout_bytes(codec, layout, kRows, kCols);

@@ -112,8 +112,8 @@ TEST_P(CudaKvScores, AddUpInTheDocumentedOrder) {
 
 TEST_P(CudaKvScores, OfHeadsThatShareBlocksAndOfColumns) {
   std::mt19937 random(static_cast<unsigned>(GetParam()) + 11);
-  expect_scores<half>(random, GetParam(), {256, 64, 8, 33, 1});      // 2 queries per head
-  expect_scores<float>(random, GetParam(), {240, 80, 3, 20, 0});     // heads across blocks
+  expect_scores<half>(random, GetParam(), {256, 64, 8, 33, 1});   // 2 queries per head
+  expect_scores<float>(random, GetParam(), {240, 80, 3, 20, 0});  // heads across blocks
   expect_scores<half>(random, GetParam(), {576, 512, 5, 9, 0, 0, 512});
   expect_scores<bfloat16>(random, GetParam(), {300, 40, 2, 18, 2, 100, 80});
 }

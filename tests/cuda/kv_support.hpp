@@ -56,7 +56,7 @@ struct DevicePage {
             host.codec, host.codec == Codec::a8 ? PatternTableView{} : host.table.view())),
         memory(host.bytes),
         page(cuda::DeviceKvPage::create(codec->view(), host.width, host.scale,
-                                  {memory.data(), host.bytes.size()})) {
+                                        {memory.data(), host.bytes.size()})) {
     EXPECT_TRUE(page) << page.error().message();
   }
   /// Appends all tokens (of zeros), then puts the blocks of the host there.

@@ -69,6 +69,10 @@ LOOPS = [
     (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.8, 10.4, 56),
     (r"planar_scores_kernelILi2ELi4E", "FFMA", 32, 22.6, 10.4, 80),
     (r"a8_scores_kernelILi1E", "FFMA", 4, 41, 17, 40),
+    (r"sums_kernelINS\d?_10PlanarRowsILi2EEELi1E", "FFMA", 32, 16.2, 9.3, 84),
+    (r"sums_kernelINS\d?_10PlanarRowsILi2EEELi4E", "FFMA", 32, 19.6, 9.4, 88),
+    (r"sums_kernelINS\d?_6A8RowsELi1E", "FFMA", 8, 12, 6.9, 40),
+    (r"sums_kernelINS\d?_6A8RowsELi4E", "FFMA", 8, 17.5, 7.7, 60),
 ]
 
 # The lane decoder of H4: turns of its loops per 128 values of a lane. Its whole cost is what the

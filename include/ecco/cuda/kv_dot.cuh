@@ -2,6 +2,13 @@
 // Products of blocks with queries while the blocks are decoded: what attention does with keys.
 // Values are those of the decoders; sums are fused in binary32 in the orders stated. kQ = queries
 // at a time. docs/cuda.md, "KV pages".
+//
+// @code
+// __shared__ ecco::cuda::SharedQueries<4> queries;  // of the head's block b, zeros past the end
+// float sums[4] = {};
+// ecco::cuda::planar::dot_quad<2>(key + 64 * b, lane % 4, tables, tensor_scale, queries, sums);
+// ecco::cuda::add_lanes(sums, ecco::cuda::planar::kQuadLanes);  // once, behind the last block
+// @endcode
 #pragma once
 
 #include <cstdint>
@@ -79,8 +86,8 @@ inline constexpr std::uint32_t kNoSymbol = 0x10;  ///< of clipped elements and b
 /// Shared memory of one warp, in columns of lanes where each lane reads its own.
 struct DotScratch {
   std::uint32_t blocks[kWarpLanes * kRowWords + kWarpLanes];  ///< rows of 16 words and a 0
-  std::uint32_t symbols[kGroup / 4][kWarpLanes];            ///< a byte each
-  float values[kNoSymbol + 1][kWarpLanes];                  ///< by symbol; 0 of kNoSymbol
+  std::uint32_t symbols[kGroup / 4][kWarpLanes];              ///< a byte each
+  float values[kNoSymbol + 1][kWarpLanes];                    ///< by symbol; 0 of kNoSymbol
 };
 
 /// Walks the codes of a block into the lane's symbols; returns where its outliers begin, the end

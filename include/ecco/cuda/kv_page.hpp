@@ -66,14 +66,14 @@ class DeviceKvPage {
   Status read(std::size_t first, MatrixView<float> out, Stream stream) const noexcept;
 
   /// out[i][t] = sum over d of queries[i][d] * token[first + t][c + d], t = 0 .. out.cols - 1,
-  /// out.rows == queries.rows: the scores of attention. `columns` hold heads of queries.cols values
-  /// each, end to end, of any size; as many queries in a row belong to each head, and c is where
-  /// that of query i begins. A head that shares a block with others costs as much as the whole
-  /// block. Values are those of read in float, sums fused in binary32 in a fixed order
-  /// (docs/cuda.md, "KV pages"); |error| <= (queries.cols + 8) 2^-24 times the sum of the products'
-  /// magnitudes. Errors: shape_mismatch (also: columns that are no whole number of heads, queries
-  /// that are no multiple of the heads), unsupported (more than 65535 queries), invalid_argument
-  /// (alignment, strides, device), device_error.
+  /// out.rows == queries.rows: the scores of attention. `columns` hold heads of queries.cols
+  /// values each, end to end, of any size; as many queries in a row belong to each head, and c is
+  /// where that of query i begins. A head that shares a block with others costs as much as the
+  /// whole block. Values are those of read in float, sums fused in binary32 in a fixed order
+  /// (docs/cuda.md, "KV pages"); |error| <= (queries.cols + 8) 2^-24 times the sum of the
+  /// products' magnitudes. Errors: shape_mismatch (also: columns that are no whole number of
+  /// heads, queries that are no multiple of the heads), unsupported (more than 65535 queries),
+  /// invalid_argument (alignment, strides, device), device_error.
   Status scores(std::size_t first, MatrixView<const half> queries, MatrixView<float> out,
                 Stream stream, KvColumns columns = {}) const noexcept;
   Status scores(std::size_t first, MatrixView<const bfloat16> queries, MatrixView<float> out,
@@ -87,9 +87,9 @@ class DeviceKvPage {
   /// and number of tokens alone (docs/cuda.md, "KV pages"): results repeat bit for bit on any GPU.
   /// |error| <= 194 * 2^-24 times the sum of the products' magnitudes up to 16384 tokens, then
   /// (194 + tokens / 128) * 2^-24. A weight that is not finite makes its query's results NaN or
-  /// infinities. `workspace`: weighted_sums_workspace_bytes, aligned to 16 bytes, not used by other
-  /// work at the same time. Errors: as scores; invalid_argument (workspace), unsupported (heads of
-  /// 65535 blocks).
+  /// infinities. `workspace`: weighted_sums_workspace_bytes, aligned to 16 bytes, not used by
+  /// other work at the same time. Errors: as scores; invalid_argument (workspace), unsupported
+  /// (heads of 65535 blocks).
   Status weighted_sums(std::size_t first, MatrixView<const half> weights, MatrixView<float> out,
                        std::span<std::uint8_t> workspace, Stream stream,
                        KvColumns columns = {}) const noexcept;

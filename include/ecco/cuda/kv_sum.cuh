@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Weighted sums of blocks while they are decoded: what attention does with values. Values are those
-// of the decoders; sums are fused in binary32, tokens ascending. kQ = queries at a time.
+// Weighted sums of blocks while they are decoded: what attention does with values. Values are
+// those of the decoders; sums are fused in binary32, tokens ascending. kQ = queries at a time.
 // docs/cuda.md, "KV pages".
+//
+// @code
+// // P4, one warp: eight tokens, then the next; sums of columns 4 lane..4 lane + 3 of each query.
+// __shared__ ecco::cuda::StagedRows rows;
+// __shared__ ecco::cuda::SharedWeights<4> weights;  // [query][token], zeros past the end
+// float sums[4][4] = {};
+// for (int first = 0; first < ecco::cuda::kWeightChunk; first += ecco::cuda::kStagedRows) {
+//   ecco::cuda::planar::stage_quad<2>(block_of_token(first + lane / 4), lane % 4, lane / 4, tables,
+//                                     tensor_scale, rows);
+//   __syncwarp();
+//   ecco::cuda::add_rows(rows, weights, first, lane, sums);
+//   __syncwarp();
+// }
+// @endcode
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,9 @@ MUTANTS = {
         ("bound", "bits >> 7 & 255u", "bits >> 8 & 255u"),
     ],
     ("cuda/decode_h4.cu", "cuda/decode_h4.cu", "decode"): [
-        ("sync", "__syncwarp(); write_blocks", "write_blocks"),
+        ("sync", "__syncwarp(); h4::write_rows", "h4::write_rows"),
+    ],
+    ("include/ecco/cuda/h4_store.cuh", "cuda/decode_h4.cu", "decode"): [
         ("bound", "if (place < to.count)", "if (true)"),
         ("tail tile", "int e = walked.coded; e", "int e = walked.coded + 1; e"),
     ],

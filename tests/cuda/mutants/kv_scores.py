@@ -6,7 +6,8 @@ MUTANTS = {
     ],
     ("cuda/kv_job.cuh", "cuda/kv_scores.cu", "kv_scores"): [
         ("lane", "first += head * job.queries_per_head", "first += head"),
-        ("bound", "(column + head_values - 1) / kValues + 1", "(column + head_values - 1) / kValues"),
+        ("bound", "(column + head_values - 1) / kValues + 1",
+         "(column + head_values - 1) / kValues"),
         ("table column", "return at - column;", "return at;"),
     ],
     ("include/ecco/cuda/kv_dot.cuh", "cuda/kv_scores.cu", "kv_scores"): [
@@ -22,8 +23,8 @@ MUTANTS = {
     ],
     ("cuda/kv_scores.cu", "cuda/kv_scores.cu", "kv_scores"): [
         ("sync", "__syncthreads();  // the values before are in use", ""),
-        ("sync", "query_value(job, at) : 0.0f; } __syncthreads();",
-         "query_value(job, at) : 0.0f; }"),
+        ("sync", "input_value(job, at) : 0.0f; } __syncthreads();",
+         "input_value(job, at) : 0.0f; }"),
         ("bound", "j < run.count && d < job.head_values", "j < run.count"),
         ("tail tile", "if (token < job.tokens) store_scores(job, run, token, sums); } /// One",
          "store_scores(job, run, token, sums); } /// One"),

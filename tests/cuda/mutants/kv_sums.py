@@ -13,7 +13,7 @@ MUTANTS = {
          "add_rows(rows, weights, first + part, lane, sums);"),
     ],
     ("include/ecco/cuda/h4_store.cuh", "cuda/kv_sums.cu", "kv_sums"): [
-        ("bound", "int row = first + lane / 8", "int row = lane / 8"),
+        ("bound", "row < first + count", "row < count"),
     ],
     ("cuda/kv_job.cuh", "cuda/kv_sums.cu", "kv_sums"): [
         ("lane", "first = blockIdx.y % runs * kQ", "first = blockIdx.y % runs"),
