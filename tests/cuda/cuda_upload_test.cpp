@@ -86,6 +86,20 @@ TEST_F(CudaUpload, AutomaticLayoutIsOneOfTiles) {
   }
 }
 
+TEST_F(CudaUpload, CountsTheBytesThatATensorTakes) {
+  std::mt19937 random(28);
+  const auto tensor = random_tensor(random, Codec::p4, 17, 300);
+  ASSERT_TRUE(tensor);
+  for (const Layout layout : {Layout::raw, Layout::dense, Layout::paired, Layout::fast}) {
+    const auto device = cuda::upload(tensor->view(), layout);
+    ASSERT_TRUE(device) << device.error().message();
+    const std::size_t blocks = cuda::layout_bytes(Codec::p4, device->view().layout, 17, 300);
+    // Tables of 256 patterns: values and gated ones; codes of classes.
+    EXPECT_GT(device->device_bytes(), blocks + 256 * 20);
+    EXPECT_LE(device->device_bytes(), blocks + 64 * 1024);
+  }
+}
+
 // GB/s, multiprocessors and GHz of data sheets.
 TEST(CudaLayout, FollowsBandwidthPerMultiprocessor) {
   const auto tiles = [](double gigabytes, double count, double clock) {
