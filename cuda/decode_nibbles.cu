@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Decoding of nibble tiles of H4, then of the values apart from them.
+// Decoding of nibble tiles of H4, then of the sparse corrections.
 #include "decode_tiles.cuh"
 #include "ecco/cuda/gemv_h4.cuh"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Products of nibble tiles of H4 with many vectors, then of the values apart.
+// Products of nibble tiles of H4 with many vectors, then of the sparse corrections.
 #include "gemm.cuh"
 
 namespace ecco::cuda::detail {
@@ -7,10 +7,11 @@ namespace {
 
 constexpr unsigned kApartRows = 32;  ///< of a block of threads
 
-/// The product of a row's values apart, in their order, with the lane's vectors 2 l and 2 l + 1:
-/// sum = fma(round(sparse_rest * activation factor), activation, sum). Whole warps call it.
-__device__ __forceinline__ float2 dot_apart(const GemmJob& job, const SparseRows& rows,
-                                            unsigned row, const float* factors) {
+/// The product of a row's sparse corrections, in their order, with the lane's vectors 2 l and
+/// 2 l + 1: sum = fma(round(sparse_rest * activation factor), activation, sum). Whole warps call
+/// it.
+__device__ __forceinline__ float2 dot_corrections(const GemmJob& job, const SparseRows& rows,
+                                                  unsigned row, const float* factors) {
   const auto lane = static_cast<unsigned>(lane_index());
   constexpr unsigned kPairs = kGemmColumns / 2;
   const auto* x = reinterpret_cast<const std::uint32_t*>(job.x) +
@@ -43,10 +44,10 @@ __device__ __forceinline__ float2 dot_apart(const GemmJob& job, const SparseRows
   return sum;
 }
 
-/// y += the products of the values apart: a block of threads takes 32 rows and 64 vectors, a warp
-/// a row at a time.
+/// y += the products of the sparse corrections: a block of threads takes 32 rows and 64 vectors, a
+/// warp a row at a time.
 __global__ void __launch_bounds__(kThreads)
-    apart_kernel(GemmJob job, float* __restrict__ y, std::size_t y_stride) {
+    corrections_kernel(GemmJob job, float* __restrict__ y, std::size_t y_stride) {
   __shared__ float factors[256];
   __shared__ float sums[kGemmColumns][kApartRows + 1];
   for (unsigned i = threadIdx.x; i < 256; i += kThreads) {
@@ -58,7 +59,7 @@ __global__ void __launch_bounds__(kThreads)
   const int lane = lane_index();
   for (auto r = static_cast<unsigned>(warp_index()); r < kApartRows; r += kWarps) {
     if (first + r >= job.rows) break;
-    const float2 sum = dot_apart(job, rows, first + r, factors);
+    const float2 sum = dot_corrections(job, rows, first + r, factors);
     sums[2 * lane][r] = sum.x;
     sums[2 * lane + 1][r] = sum.y;
   }
@@ -78,9 +79,10 @@ cudaError_t gemm_h4(const GemmJob& job, cudaStream_t stream) {
   return gemm_with<NibbleLane>(job, stream);
 }
 
-cudaError_t gemm_apart(const GemmJob& job, float* y, std::size_t y_stride, cudaStream_t stream) {
+cudaError_t gemm_corrections(const GemmJob& job, float* y, std::size_t y_stride,
+                             cudaStream_t stream) {
   const dim3 grid((job.rows + kApartRows - 1) / kApartRows, job.vectors / kGemmColumns);
-  apart_kernel<<<grid, kThreads, 0, stream>>>(job, y, y_stride);
+  corrections_kernel<<<grid, kThreads, 0, stream>>>(job, y, y_stride);
   return cudaGetLastError();
 }
 

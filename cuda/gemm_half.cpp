@@ -24,7 +24,7 @@ struct Pass {
   std::size_t row_tiles;
   GemvPlan plan;
 
-  /// The kernel's sums are the results, but for the values apart.
+  /// The kernel's sums are the results, but for the sparse corrections.
   [[nodiscard]] bool direct() const { return plan.slices == 1; }
   [[nodiscard]] std::size_t half_bytes() const { return vectors * groups * kGroup * 2; }
   [[nodiscard]] std::size_t factor_bytes() const { return vectors * groups * 4; }
@@ -72,23 +72,19 @@ cudaError_t gemm_launch(const DeviceTensorView& tensor, const GemmJob& job, Stre
 }
 
 /// y = the sums over slices, which lie in the workspace unless the pass is direct; h4: and then
-/// the values apart.
+/// the sparse corrections.
 Status finish(const DeviceTensorView& tensor, const Pass& pass, const GemmJob& job,
               const MatrixView<float>& y, Stream stream) {
   Status status;
   if (!pass.direct()) {
-    const SlicesJob slices{job.sums,
-                           std::size_t{job.vectors} * job.sum_stride,
-                           job.sum_stride,
-                           job.plan.slices,
-                           job.rows,
-                           job.batch,
-                           y.data,
-                           y.row_stride};
+    const SlicesJob slices{job.sums,       std::size_t{job.vectors} * job.sum_stride,
+                           job.sum_stride, job.plan.slices,
+                           job.rows,       job.batch,
+                           y.data,         y.row_stride};
     status = check("add_slices", add_slices(slices, stream));
   }
   if (!status || tensor.codec != Codec::h4) return status;
-  return check("gemm_apart", gemm_apart(job, y.data, y.row_stride, stream));
+  return check("gemm_corrections", gemm_corrections(job, y.data, y.row_stride, stream));
 }
 
 /// Rounds the vectors of a pass to half, multiplies, and adds up.

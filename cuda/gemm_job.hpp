@@ -104,8 +104,9 @@ cudaError_t gemm_fast(Codec codec, const GemmJob& job, cudaStream_t stream);
 cudaError_t gemm_dense(const GemmJob& job, cudaStream_t stream);
 cudaError_t gemm_paired(const GemmJob& job, cudaStream_t stream);
 cudaError_t gemm_raw(Codec codec, const GemmJob& job, cudaStream_t stream);
-/// Without the values apart, which gemm_apart adds to y.
+/// Without the sparse corrections, which gemm_corrections adds to y.
 cudaError_t gemm_h4(const GemmJob& job, cudaStream_t stream);
-cudaError_t gemm_apart(const GemmJob& job, float* y, std::size_t y_stride, cudaStream_t stream);
+cudaError_t gemm_corrections(const GemmJob& job, float* y, std::size_t y_stride,
+                             cudaStream_t stream);
 
 }  // namespace ecco::cuda::detail

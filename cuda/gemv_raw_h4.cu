@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Products on raw blocks of H4: the same partition and order of sums as gemv_tiles.cuh, without
-// values apart; the outliers of a block are added right after it.
+// sparse corrections; the outliers of a block are added right after it.
 #include "ecco/cuda/gemv_raw_h4.cuh"
 
 #include "gemv_tiles.cuh"

@@ -25,7 +25,7 @@ __device__ void load_tables(GemvTables<Lane>& tables, const Job& job) {
   __syncthreads();
 }
 
-/// The values apart of a product's tensor.
+/// The sparse corrections of a product's tensor.
 template <typename Job>
 __device__ __forceinline__ SparseRows sparse_rows(const Job& job) {
   return {job.row_begins,
@@ -36,12 +36,12 @@ __device__ __forceinline__ SparseRows sparse_rows(const Job& job) {
           job.tensor_scale};
 }
 
-/// Products of the values apart of a row tile's rows, [row][column]: each slice takes an equal
-/// part of a row's values. Whole warps call it.
+/// Products of the sparse corrections of a row tile's rows, [row][column]: each slice takes an
+/// equal part of a row's corrections. Whole warps call it.
 template <int NB, int NT>
-__device__ __forceinline__ void multiply_apart(const GemvJob& job, unsigned row_tile, int warp,
-                                               const float* factors,
-                                               float (&out)[kTileRows][NT][8]) {
+__device__ __forceinline__ void multiply_corrections(const GemvJob& job, unsigned row_tile,
+                                                     int warp, const float* factors,
+                                                     float (&out)[kTileRows][NT][8]) {
   const SparseRows rows = sparse_rows(job);
   for (unsigned r = static_cast<unsigned>(warp); r < kTileRows; r += kWarps) {
     const unsigned row = row_tile * kTileRows + r;
@@ -63,8 +63,8 @@ __device__ __forceinline__ void multiply_apart(const GemvJob& job, unsigned row_
   }
 }
 
-/// The sums of all warps, in their order, and then those of values apart, to the output or, with
-/// slices, to the workspace.
+/// The sums of all warps, in their order, and then those of sparse corrections, to the output or,
+/// with slices, to the workspace.
 template <bool kSparse, int NT>
 __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpLanes],
                                        const float (&apart)[kSparse ? kTileRows : 1][NT][8],
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<Lane, NT>) gemv_kernel(
       for (int i = 0; i < 4; ++i) sums[warp][n][i][lane] = acc[n][i];
     }
     if constexpr (Lane::kSparse) {
-      multiply_apart<NB, NT>(job, row_tile, warp, tables.factors, apart);
+      multiply_corrections<NB, NT>(job, row_tile, warp, tables.factors, apart);
     }
     __syncthreads();
     reduce<Lane::kSparse, NT>(sums, apart, job, row_tile);

@@ -135,7 +135,7 @@ struct GemvJob {
   const std::uint32_t* codes;  ///< dense tiles: ClassCode::device_entry of 4096
   const uint4* x;              ///< fragments of quantize
   const float* factors;
-  const std::uint32_t* row_begins;  ///< h4: of the values apart, NibbleTiles
+  const std::uint32_t* row_begins;  ///< h4: of the sparse corrections, NibbleTiles
   const uint2* sparse;              ///< h4: these values
   float* sums;                      ///< [slice][column][sum_stride]
   float tensor_scale;

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 // A8 blocks decoded by 16 neighbouring lanes each: lane j of a block owns its bytes 4 j..4 j + 3.
 // Equal to a8.hpp bit for bit.
+//
+// @code
+// const auto four = ecco::cuda::a8::decode_lanes(words[16 * block + lane % 16], lane, scale);
+// float values[4];  // elements 4 (lane % 16) and on
+// ecco::cuda::scale_bytes(four.bytes, four.factor, values);
+// @endcode
 #pragma once
 
 #include <cstdint>

@@ -61,7 +61,7 @@ struct DeviceTensorView {
   const std::uint8_t* patterns = nullptr;  ///< table of values, aligned to 16 bytes
   const std::uint32_t* gated = nullptr;    ///< planar: values for tiles, aligned to 16 bytes
   const std::uint32_t* codes = nullptr;    ///< h4, p4: table of codes
-  /// h4, fast: where the values apart of each row begin in `sparse`, and the last one's end.
+  /// h4, fast: where the sparse corrections of each row begin in `sparse`, and the last one's end.
   const std::uint32_t* row_begins = nullptr;
   const std::uint32_t* sparse = nullptr;  ///< SparseValue of tiles_h4.hpp, aligned to 8 bytes
   int pattern_count = 0;
@@ -93,8 +93,8 @@ class DeviceTensor {
 Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::raw,
                             Stream stream = nullptr) noexcept;
 
-/// Bytes of the blocks or tiles of a rows x cols tensor, without the values apart of h4; 0 if the
-/// codec has no such layout, and for Layout::automatic.
+/// Bytes of the blocks or tiles of a rows x cols tensor, without the sparse corrections of h4; 0 if
+/// the codec has no such layout, and for Layout::automatic.
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept;
 
 /// Converts planar blocks to tiles or back on the device, byte for byte as pack_tiles and
@@ -243,7 +243,7 @@ std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// enters exactly, bfloat16 and float rounded to half after a power of two per vector and group of
 /// 128 (cuBLAS: per vector) brought the largest magnitude to 2^14..2^15, so that nothing
 /// overflows. Error of a sum, the rounding of x apart: at most (274 + groups) 2^-24 of the sum of
-/// magnitudes, of which a value apart of h4 counts twice; cuBLAS: what its sums err by. A group of
+/// magnitudes, of which a sparse correction of h4 counts twice; cuBLAS: what its sums err by. A group of
 /// x with a NaN or an infinity makes its vector's results NaN (cuBLAS and half: or infinities).
 /// Results depend on the shapes and the number of multiprocessors only and repeat bit for bit
 /// (cuBLAS: as it promises).

@@ -209,6 +209,13 @@ __device__ __forceinline__ std::uint32_t pack(const int (&ranks)[4], int pattern
 /// Encodes one block; whole warps call it. `values` = elements 4 lane + 0..3 of the block, 0 past
 /// `count` (1..128). Word l of the block is returned in lane l < 8 + 4 R. NaN counts as 0,
 /// infinity as the largest finite value. Precondition: tensor_scale positive, at most 1e34.
+///
+/// @code
+/// __shared__ ecco::cuda::planar::EncodeScratch scratch[kWarps];
+/// float v[4];  // values 4 * lane + 0..3; tables = planar::encode_tables<2>(codec->view()): P4
+/// const auto word = ecco::cuda::planar::encode_warp<2>(v, 128, tables, scale, scratch[warp]);
+/// if (lane < 16) words[16 * block + lane] = word;
+/// @endcode
 template <int R>
 __device__ __forceinline__ std::uint32_t encode_warp(const float (&values)[4], int count,
                                                      const EncodeTables& tables,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Products of device tiles with int8 activations on tensor cores: the warp-scope pieces of
-// cuda/gemv_tiles.cuh, for kernels of an engine. A warp multiplies a tile of 16 rows x 128 columns with
-// up to 8 NT columns of activations; lane 4 g + t holds the rows g and g + 8. The tiles' own parts
-// are "lanes": gemv_fast.cuh, gemv_dense.cuh. docs/cuda.md, "Products".
+// cuda/gemv_tiles.cuh, for kernels of an engine. A warp multiplies a tile of 16 rows x 128 columns
+// with up to 8 NT columns of activations; lane 4 g + t holds the rows g and g + 8. The tiles' own
+// parts are "lanes": gemv_fast.cuh, gemv_dense.cuh. docs/cuda.md, "Products".
 #pragma once
 
 #include <cstdint>
@@ -182,6 +182,14 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
 }
 
 /// multiply_rows of a tile. Whole warps call it.
+///
+/// @code
+/// ecco::cuda::FastLane<2> share;  // P4, gemv_fast.cuh
+/// share.load(tile, lane);
+/// ecco::cuda::Accumulators<1> acc = {};
+/// ecco::cuda::multiply_tile<ecco::cuda::FastLane<2>, 8, 1>(share, lane % 4, x, factors, tables,
+///                                                         acc);
+/// @endcode
 template <typename Lane, int NB, int NT>
 __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uint4* x,
                                               const float* factors, const GemvTables<Lane>& tables,

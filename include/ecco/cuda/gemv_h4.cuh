@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Nibble tiles of H4 in a product: a lane's share, and the values apart from the tiles.
+// Nibble tiles of H4 in a product: a lane's share, and the sparse corrections.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct NibbleLane : FastLane<1, huffman::kSymbols> {
   }
 };
 
-/// Values apart of a tensor, and what its tiles say at their places.
+/// Sparse corrections of a tensor, and what its tiles say at their places.
 struct SparseRows {
   const std::uint32_t* begins;  ///< rows + 1
   const SparseValue* values;    ///< row by row

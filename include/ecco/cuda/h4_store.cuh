@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Values of the H4 blocks that a warp's lanes have walked (h4_lane.cuh), written by the warp
 // together. docs/cuda.md, "Decoding".
+//
+// @code
+// __shared__ ecco::cuda::h4::LaneScratch<half> scratch;  // of one warp
+// ecco::cuda::h4::stage_rows(scratch, blocks, 64, count);
+// __syncwarp();
+// const std::uint32_t* own = scratch.blocks + lane * ecco::cuda::h4::kRowWords;
+// const auto header = ecco::cuda::h4::parse_header(own[0], tables);
+// scratch.destinations[lane] = {out_of_block(lane), lane < count ? 128 : 0};
+// ecco::cuda::h4::tabulate_values<half>(scratch, tables.patterns + 4 * header.pattern,
+//                                       scale * ecco::cuda::h4::fp8_value(header.scale));
+// const auto walked = ecco::cuda::h4::walk_block(scratch, lane, tables.header_bits(),
+//                                                header.codebook, codes);
+// __syncwarp();
+// ecco::cuda::h4::write_rows<true>(scratch, 0, 32);
+// __syncwarp();
+// ecco::cuda::h4::correct_block(own, walked, header.is_zero(), scale, scratch.destinations[lane]);
+// @endcode
 #pragma once
 
 #include <cstdint>
@@ -33,8 +50,8 @@ __device__ __forceinline__ void store_words(T* to, const std::uint32_t (&words)[
   }
 }
 
-/// Writes the values of `count` blocks, 4 or a multiple, that the warp has walked, from `first` on,
-/// where their lanes' Destinations say: 8 lanes per block, each of them four times 4 values.
+/// Writes the values of `count` blocks, 4 or a multiple, that the warp has walked, from `first`
+/// on, where their lanes' Destinations say: 8 lanes per block, each of them four times 4 values.
 template <bool kVector, typename T>
 __device__ __forceinline__ void write_rows(const LaneScratch<T>& scratch, int first, int count) {
   constexpr int kPlanes = LaneScratch<T>::kPlanes;
@@ -64,12 +81,12 @@ __device__ __forceinline__ void write_rows(const LaneScratch<T>& scratch, int fi
   }
 }
 
-/// After write_rows and __syncwarp(): clears what was clipped and stores the outliers of the lane's own block, the last one at each
-/// place last.
+/// After write_rows and __syncwarp(): clears what was clipped and stores the outliers of the
+/// lane's own block, the last one at each place last.
 template <typename T>
-__device__ __forceinline__ void correct_block(const std::uint32_t* block,
-                                              const LaneBlock& walked, bool zero,
-                                              float tensor_scale, const Destination<T>& to) {
+__device__ __forceinline__ void correct_block(const std::uint32_t* block, const LaneBlock& walked,
+                                              bool zero, float tensor_scale,
+                                              const Destination<T>& to) {
 #pragma unroll 1
   for (int e = walked.coded; e < to.count; ++e) to.values[e] = from_float<T>(0.0f);
 #pragma unroll 1

@@ -171,6 +171,12 @@ __device__ __forceinline__ Coded decode_symbols(WarpScratch& scratch, int lane, 
 /// Decodes one block with a warp: lane l gets the elements 4 l..4 l + 3. Whole warps call it.
 /// `block` is aligned to 4 bytes; `codes` = the codes of all codebooks, in shared memory. Equal to
 /// h4::decode on any bytes.
+///
+/// @code
+/// __shared__ ecco::cuda::h4::WarpScratch scratch[kWarps];
+/// float v[4];  // elements 4 * lane + 0..3
+/// ecco::cuda::h4::decode_warp(block, tables, codes, tensor_scale, scratch[warp], v);
+/// @endcode
 __device__ __forceinline__ void decode_warp(const std::uint8_t* block, const Tables& tables,
                                             const std::uint32_t* codes, float tensor_scale,
                                             WarpScratch& scratch, float (&values)[4]) {

@@ -75,8 +75,8 @@ struct NibbleTiles {
 
 namespace detail {
 
-/// Puts a valid block into row r of a tile and appends its values apart, those at columns below
-/// `cols`. `first_column` = that of element 0.
+/// Puts a valid block into row r of a tile and appends its sparse corrections, those at columns
+/// below `cols`. `first_column` = that of element 0.
 inline void pack_nibbles(const std::uint8_t* block, const ecco::h4::TableView& table, int r,
                          std::size_t first_column, std::size_t cols, NibbleTile& tile,
                          std::vector<SparseValue>& sparse) {
