@@ -26,7 +26,7 @@ std::vector<float> multiply_many(const cuda::DeviceTensorView& tensor, const std
                      });
 }
 
-/// The groups of a row as tiles have them, and the values apart from them.
+/// The groups of a row as tiles have them, and their sparse corrections.
 inline std::vector<TileBlock> row_of(const TensorView& tensor, std::size_t row) {
   std::vector<TileBlock> out;
   for (std::size_t group = 0; group < tensor.blocks_per_row(); ++group) {
@@ -49,7 +49,7 @@ inline cuda::detail::GemvPlan plan_of(const TensorView& tensor, std::size_t i, s
                                  static_cast<unsigned>(multiprocessors));
 }
 
-/// A row times a vector in the documented order: groups of a slice, slices, values apart. The sum
+/// A row times a vector in the documented order: groups of a slice, slices, corrections. The sum
 /// of a group is exact.
 inline float dot_row(const std::vector<TileBlock>& row, const std::vector<float>& x,
                      const cuda::detail::GemvPlan& plan) {

@@ -61,7 +61,7 @@ inline std::int8_t null_value(const std::int8_t* pattern) {
   return null;
 }
 
-/// A block as its tile has it, and the values apart from it, elements ascending.
+/// A block as its tile has it, and the sparse corrections of it, elements ascending.
 struct TileBlock {
   Int8Block weights;
   std::int8_t null = 0;
@@ -84,8 +84,8 @@ inline TileBlock tile_block(const TensorView& tensor, const std::uint8_t* block)
   return out;
 }
 
-/// Products of the values apart of a row: a slice takes an equal part of them, lanes every 32nd of
-/// these; lanes are added by halves.
+/// Products of the sparse corrections of a row: a slice takes an equal part of them, lanes every
+/// 32nd of these; lanes are added by halves.
 inline float dot_apart(const TensorView& tensor, std::size_t row, const Digit& x,
                        std::size_t slice, std::size_t slices) {
   struct Term {
@@ -115,7 +115,7 @@ inline float dot_apart(const TensorView& tensor, std::size_t row, const Digit& x
 }
 
 /// Row `row` times a digit: warps take every eighth block of a slice of K; sums of warps and, of
-/// H4's tiles, of values apart, then of slices, in order. Raw H4: outliers right after their
+/// H4's tiles, of corrections, then of slices, in order. Raw H4: outliers right after their
 /// block.
 inline float dot_row(const TensorView& tensor, Layout layout, std::size_t row, const Digit& x,
                      const cuda::detail::GemvPlan& plan) {

@@ -243,8 +243,9 @@ std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// enters exactly, bfloat16 and float rounded to half after a power of two per vector and group of
 /// 128 (cuBLAS: per vector) brought the largest magnitude to 2^14..2^15, so that nothing
 /// overflows. Error of a sum, the rounding of x apart: at most (274 + groups) 2^-24 of the sum of
-/// magnitudes, of which a sparse correction of h4 counts twice; cuBLAS: what its sums err by. A group of
-/// x with a NaN or an infinity makes its vector's results NaN (cuBLAS and half: or infinities).
+/// magnitudes, of which a sparse correction of h4 counts twice; cuBLAS: what its sums err by. A
+/// group of x with a NaN or an infinity makes its vector's results NaN (cuBLAS and half: or
+/// infinities).
 /// Results depend on the shapes and the number of multiprocessors only and repeat bit for bit
 /// (cuBLAS: as it promises).
 ///
