@@ -77,10 +77,15 @@ Status finish(const DeviceTensorView& tensor, const Pass& pass, const GemmJob& j
               const MatrixView<float>& y, Stream stream) {
   Status status;
   if (!pass.direct()) {
-    const SlicesJob slices{job.sums,       std::size_t{job.vectors} * job.sum_stride,
-                           job.sum_stride, job.plan.slices,
-                           job.rows,       job.batch,
-                           y.data,         y.row_stride};
+    const SlicesJob slices{.sums = job.sums,
+                           .slice_stride = std::size_t{job.vectors} * job.sum_stride,
+                           .sum_stride = job.sum_stride,
+                           .slices = job.plan.slices,
+                           .rows = job.rows,
+                           .batch = job.batch,
+                           .digits = 1,
+                           .y = y.data,
+                           .y_stride = y.row_stride};
     status = check("add_slices", add_slices(slices, stream));
   }
   if (!status || tensor.codec != Codec::h4) return status;

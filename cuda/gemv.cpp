@@ -95,15 +95,15 @@ Status run_pass(const DeviceTensorView& tensor, const Pass& pass, const Input& x
   job.sum_stride = pass.direct() ? y_stride : std::size_t{pass.row_tiles} * kTileRows;
   status = check("gemv", detail::gemv_launch(tensor, job, pass.plan.slices, stream));
   if (!status || pass.direct()) return status;
-  const detail::SlicesJob slices{sums,
-                                 pass.columns() * job.sum_stride,
-                                 job.sum_stride,
-                                 pass.plan.slices,
-                                 job.rows,
-                                 pass.batch,
-                                 pass.digits,
-                                 y,
-                                 y_stride};
+  const detail::SlicesJob slices{.sums = sums,
+                                 .slice_stride = pass.columns() * job.sum_stride,
+                                 .sum_stride = job.sum_stride,
+                                 .slices = pass.plan.slices,
+                                 .rows = job.rows,
+                                 .batch = pass.batch,
+                                 .digits = pass.digits,
+                                 .y = y,
+                                 .y_stride = y_stride};
   return check("add_slices", detail::add_slices(slices, stream));
 }
 

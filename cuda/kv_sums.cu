@@ -222,8 +222,15 @@ cudaError_t kv_sums(const KvJob& job, const DeviceCodecView& codec, float* slice
   const std::size_t slice_stride = std::size_t{queries} * job.head_values;
   const cudaError_t error = sum_slices(parts, codec, slice, slice_stride, stream);
   if (error != cudaSuccess) return error;
-  return add_slices({slice_sums, slice_stride, job.head_values, slices, job.head_values, queries, 1,
-                     job.out, job.out_stride},
+  return add_slices({.sums = slice_sums,
+                     .slice_stride = slice_stride,
+                     .sum_stride = job.head_values,
+                     .slices = slices,
+                     .rows = job.head_values,
+                     .batch = queries,
+                     .digits = 1,
+                     .y = job.out,
+                     .y_stride = job.out_stride},
                     stream);
 }
 

@@ -93,8 +93,8 @@ class DeviceTensor {
 Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::raw,
                             Stream stream = nullptr) noexcept;
 
-/// Bytes of the blocks or tiles of a rows x cols tensor, without the sparse corrections of h4; 0 if
-/// the codec has no such layout, and for Layout::automatic.
+/// Bytes of the blocks or tiles of a rows x cols tensor, without the sparse corrections of h4; 0
+/// if the codec has no such layout, and for Layout::automatic.
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept;
 
 /// Converts planar blocks to tiles or back on the device, byte for byte as pack_tiles and

@@ -52,8 +52,8 @@ class DeviceCodec {
 /// padding: h4 as KvEncoder::encode_row, a8 as encode_a8, planar codecs as Encoder::encode_rows at
 /// effort fast with neither importances nor a limit on the error, of values widened to float, byte
 /// for byte. NaN counts as 0, infinity as the largest finite value. `blocks` has exactly the bytes
-/// of all rows and is aligned to 16 bytes. Fastest when the first row's address, the stride and the
-/// length of rows are multiples of four values. Errors: shape_mismatch (bytes of `blocks`),
+/// of all rows and is aligned to 16 bytes. Fastest when the first row's address, the stride and
+/// the length of rows are multiples of four values. Errors: shape_mismatch (bytes of `blocks`),
 /// invalid_argument (tensor_scale not in (0, 1e34], an address that is not a multiple of the
 /// value's size, rows that overlap, a codec without tables, another device), unsupported (2^31
 /// blocks or columns), device_error.
