@@ -15,6 +15,8 @@ if(ECCO_WITH_CUDA)  # find_package(ecco COMPONENTS cuda)
   install(TARGETS ecco_cuda EXPORT ecco_cuda_targets
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ecco_cuda_targets NAMESPACE ecco:: DESTINATION "${config_dir}")
+  get_target_property(ECCO_CUDA_NEEDS ecco_cuda INTERFACE_LINK_LIBRARIES)
+  list(FILTER ECCO_CUDA_NEEDS INCLUDE REGEX "^CUDA::")  # what its users' machines must have, too
 endif()
 configure_package_config_file(cmake/ecco-config.cmake.in "${PROJECT_BINARY_DIR}/ecco-config.cmake"
   INSTALL_DESTINATION "${config_dir}")

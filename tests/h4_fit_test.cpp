@@ -144,6 +144,57 @@ TEST(H4Fit, KvTablesClipLessThanThePapersKMeans) {
   EXPECT_GT(share(kmeans), share(kv));
 }
 
+/// Tables of all three trainings for the values times 2^exponent.
+std::vector<PatternTable> tables_at(std::vector<float> values, int exponent) {
+  for (float& value : values) value = std::ldexp(value, exponent);
+  std::vector<PatternTable> tables;
+  H4FitOptions options;
+  options.patterns = 16;
+  for (const int rounds : {0, 2}) {
+    options.rounds = rounds;
+    tables.push_back(fit_h4_table(values, options).value());
+  }
+  tables.push_back(fit_h4_kv_table(values, options).value());
+  return tables;
+}
+
+// 2^-137: all values are subnormal, and so few bits of them are used that nothing is rounded.
+TEST(H4Fit, TheTableDoesNotDependOnTheMagnitude) {
+  std::vector<float> values = normal_values(48, 7);
+  for (float& value : values) value = std::nearbyint(value * 0x1p12f) * 0x1p-12f;
+  const std::vector<PatternTable> want = tables_at(values, 0);
+  for (const int exponent : {-137, -60, 60, 124}) {
+    const std::vector<PatternTable> got = tables_at(values, exponent);
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      EXPECT_EQ(got[i].centroids, want[i].centroids) << "2^" << exponent << ", table " << i;
+      EXPECT_EQ(got[i].codebooks, want[i].codebooks) << "2^" << exponent << ", table " << i;
+    }
+  }
+}
+
+// A few times 2^-149, and up to the largest float: values and scales are rounded or at their
+// limit.
+TEST(H4Fit, TheLimitsOfFloatsGiveTablesAsGood) {
+  std::vector<float> values = laplace_values(48, 8);
+  float largest = 0.0f;
+  for (float& value : values) {
+    value = std::nearbyint(value * 4.0f);
+    largest = std::max(largest, std::fabs(value));
+  }
+  ASSERT_LT(largest, 64.0f);
+  for (float& value : values)
+    value = std::fabs(value) == largest ? std::copysign(0x1.fffffep5f, value) : value;
+  const std::vector<PatternTable> want = tables_at(values, 0);
+  for (const int exponent : {-149, 122}) {
+    const std::vector<PatternTable> got = tables_at(values, exponent);
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(validate(got[i].view()));
+      EXPECT_LT(rate_aware_error(values, got[i]), 1.05 * rate_aware_error(values, want[i]))
+          << "2^" << exponent << ", table " << i;
+    }
+  }
+}
+
 TEST(H4Fit, NothingIsThrown) {
   const std::vector<float> values = normal_values(20, 6);
   EXPECT_EQ(fit_h4_table(values, {}, ParallelFor()).error().message(), "the ParallelFor is empty");

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 #include <vector>
 
+#include "ecco/standard_tables.hpp"
 #include "support/h4_tables.hpp"
 
 namespace ecco::h4 {
@@ -48,6 +50,24 @@ std::vector<std::uint8_t> any_blocks(std::mt19937& random, const TableView& tabl
     }
   }
   return blocks;
+}
+
+// Building them takes ten times as long as a block.
+TEST(H4Rows, DecodeTablesOfStandardCodebooksAreBuiltOnce) {
+  const std::vector<std::uint8_t> blocks(64);
+  const auto tensor_of = [&](const PatternTableView& table) {
+    return TensorView::parse(Codec::h4, 1, 128, 1.0f, table, blocks).value();
+  };
+  for (const PatternTableView& standard : {standard_table(Codec::h4), standard_kv_table()}) {
+    const std::vector<std::uint8_t> copy(standard.codebooks.begin(), standard.codebooks.end());
+    const Codes first(tensor_of(standard));
+    const Codes second(tensor_of({Codec::h4, standard.centroids, copy}));
+    const CodeTables want(standard.codebooks);
+    for (int h = 0; h < 4; ++h) {
+      EXPECT_EQ(first.of(h), second.of(h));
+      EXPECT_EQ(std::memcmp(first.of(h), want.multi()[h].data(), sizeof(huffman::MultiTable)), 0);
+    }
+  }
 }
 
 TEST(H4Rows, EqualTheSerialDecoderOnAnyBytes) {

@@ -585,6 +585,30 @@ TEST_F(ModelTest, ARunThatIsStoppedLeavesNothing) {
   }
 }
 
+// Training takes long and knows nothing of progress: the threads that it is lent ask.
+TEST_F(ModelTest, ARunIsStoppedWhileATableIsTrained) {
+  write_source({gaussian_tensor("w", "F32", {600, 256}, 1)});
+  options_.table = TableSource::file;
+  for (const Codec codec : {Codec::p4, Codec::h4}) {
+    options_.codec = codec;
+    int calls = 0;  // of the ParallelFor: one scans the tensor, the next is the training's
+    int running = 0;
+    const ParallelFor parallel = [&](std::size_t count, const auto& body) {
+      ++calls;
+      ++running;
+      serial(count, body);
+      --running;
+    };
+    const auto report = compress_model(
+        in_, out_, options_, parallel,
+        [&](std::uint64_t, std::uint64_t, std::string_view) { return running == 0; });
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code(), StatusCode::cancelled) << report.error().message();
+    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(folder_.names(), std::vector<std::string>{"in.safetensors"});
+  }
+}
+
 TEST_F(ModelTest, AFullDiskLeavesNothing) {
   write_source({gaussian_tensor("w", "F32", {600, 256}, 1)});
   rlimit before{};

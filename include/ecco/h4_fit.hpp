@@ -31,10 +31,11 @@ struct H4FitOptions {
 };
 
 /// Trains a table of 15-centroid patterns and Huffman codebooks on `values`: whole blocks of 128,
-/// finite, not all zero; blocks of zeros are passed over. Every block counts alike. Depends on
-/// values and options alone, never on `parallel` or the instruction set. The name is left empty.
-/// Errors: invalid_argument, not_finite, corrupt (start), out_of_memory. Complexity: on one core
-/// about 0.1 ms a block for the k-means at S = 64 and as much again per round.
+/// finite, of any magnitude, not all zero; blocks of zeros are passed over. Every block counts
+/// alike. Depends on values and options alone, never on `parallel` or the instruction set. The
+/// name is left empty. Errors: invalid_argument, not_finite, corrupt (start), out_of_memory.
+/// Complexity: on one core about 0.1 ms a block for the k-means at S = 64 and as much again per
+/// round.
 ECCO_API Result<PatternTable> fit_h4_table(std::span<const float> values,
                                            const H4FitOptions& options = {},
                                            const ParallelFor& parallel = serial);

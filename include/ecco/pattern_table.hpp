@@ -24,7 +24,8 @@ struct PatternTableView {
   Codec codec = Codec::p4;
   std::span<const std::int8_t> centroids;
   std::span<const std::uint8_t> codebooks = {};  ///< h4: rows of 16 lengths; else empty
-  /// h4: decode tables of the codebooks; without them the compiled decoders build them per call.
+  /// h4: decode tables of the codebooks; without them the compiled decoders build them per call,
+  /// those of the standard tables once per process.
   const h4::CodeTables* codes = nullptr;
 
   [[nodiscard]] constexpr int patterns() const noexcept {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <optional>
 
+#include "compute/h4_standard_codes.hpp"
 #include "compute/h4_symbols.hpp"
 #include "ecco/block.hpp"
 #include "ecco/tensor.hpp"
@@ -85,10 +86,11 @@ template <typename Ops>
   take_outliers(outlier, count, tensor_scale, out);
 }
 
-/// Decode tables of a tensor's codebooks: those of its table, or its own.
+/// Decode tables of a tensor's codebooks: those of its table, the standard ones, or its own.
 class Codes {
  public:
   explicit Codes(const TensorView& tensor) : shared_(tensor.table().codes) {
+    if (shared_ == nullptr) shared_ = standard_code_tables(tensor.table().codebooks);
     if (shared_ == nullptr) own_.emplace(tensor.table().codebooks);
   }
   [[nodiscard]] const huffman::MultiStep* of(int codebook) const noexcept {

@@ -313,7 +313,8 @@ std::vector<std::size_t> live_blocks(std::span<const float> values) {
 float own_tensor_scale(std::span<const float> block) {
   const int largest = h4::index_of_largest(block.data(), static_cast<int>(block.size()));
   const int exponent = std::ilogb(block[static_cast<std::size_t>(largest)]) - 7;
-  return std::ldexp(1.0f, std::clamp(exponent, -126, 110));
+  // 2^-149 is the least float; from 2^120 on a scale rounded to 256 would make infinity.
+  return std::ldexp(1.0f, std::clamp(exponent, -149, 119));
 }
 
 NormalizedGroup normalize(std::span<const float> block, std::span<const float> importance) {

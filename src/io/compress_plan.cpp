@@ -62,7 +62,8 @@ Status train(std::span<PlannedTensor* const> tensors, const TrainingOptions& opt
              CompressPlan& plan, Job& job) {
   std::vector<TrainingTensor> training;
   for (const PlannedTensor* tensor : tensors) training.push_back(training_tensor(*tensor));
-  auto table = train_table(training, options, job.parallel());
+  auto table = train_table(training, options, job.stoppable(tensors[0]->source->name));
+  if (Status status = job.advance(0, tensors[0]->source->name); !status) return status;
   if (!table) {
     return prefixed(shown_place(tensors[0]->source->file, tensors[0]->source->name),
                     prefixed("training a table", table.error()));
@@ -72,7 +73,7 @@ Status train(std::span<PlannedTensor* const> tensors, const TrainingOptions& opt
     for (PlannedTensor* tensor : tensors) tensor->table = plan.tables.back().get();
   }
   for (const PlannedTensor* tensor : tensors) release_pages(tensor->source->stored);
-  return job.advance(0, tensors[0]->source->name);
+  return {};
 }
 
 Status train_tables(const ModelCompressOptions& options, CompressPlan& plan, Job& job) {

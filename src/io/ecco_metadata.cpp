@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -16,135 +15,6 @@
 
 namespace ecco {
 namespace {
-
-/// One entry of "tensors", "carried" or "tables", read key by key; the first error stays.
-class EntryReader {
- public:
-  EntryReader(const std::string& name, const Json& json) : name_(name), json_(json) {
-    if (!json.is_object()) refuse("its metadata is not a JSON object");
-  }
-
-  [[nodiscard]] const Status& status() const { return status_; }
-  void refuse(std::string_view reason) {
-    if (status_) status_ = corrupt_tensor(name_, reason);
-  }
-
-  std::string string(std::string_view key) {
-    const Json* value = json_member(json_, key);
-    if (value != nullptr && value->is_string()) return value->get<std::string>();
-    refuse(fmt::format("no \"{}\" in its metadata, which must be a string", key));
-    return {};
-  }
-
-  std::uint64_t checksum() {
-    const std::string digits = string("xxh3");
-    const auto value = parse_hex_digits(digits);
-    if (!value) {
-      refuse(fmt::format("its xxh3 \"{}\" is not 16 lower-case hex digits", shown_name(digits)));
-    }
-    return value.value_or(0);
-  }
-
-  Codec codec() {
-    const std::string name = string("codec");
-    const auto codec = parse_codec(name);
-    if (!codec) refuse(fmt::format("unknown codec \"{}\"", shown_name(name)));
-    return codec.value_or(Codec::p4);
-  }
-
-  std::vector<std::uint64_t> shape() {
-    const Json* value = json_member(json_, "shape");
-    auto extents = value == nullptr ? std::nullopt : json_integers(*value);
-    if (!extents) {
-      refuse("no \"shape\" in its metadata that is a list of integers in 0..2^63-1");
-      return {};
-    }
-    if (extents->size() < 2) {
-      refuse(fmt::format("compressed, but its rank is {}", extents->size()));
-    } else if (!shape_values(*extents)) {
-      refuse(fmt::format("the shape {} overflows", shown_shape(*extents)));
-    }
-    return std::move(*extents);
-  }
-
-  std::string dtype() {
-    std::string name = string("dtype");
-    if (name != "F16" && name != "BF16" && name != "F32") {
-      refuse(fmt::format("compressed from dtype \"{}\", not F16, BF16 or F32", shown_name(name)));
-    }
-    return name;
-  }
-
-  float tensor_scale() {
-    const Json* value = json_member(json_, "tensor_scale");
-    if (value == nullptr || !value->is_number()) {
-      refuse("no \"tensor_scale\" in its metadata, which must be a number");
-      return 1.0f;
-    }
-    const double wide = value->get<double>();
-    const auto scale = wide <= 1e35 ? static_cast<float>(wide) : 2e34f;
-    if (!(scale > 0.0f && scale <= kMaxTensorScale)) {
-      refuse(fmt::format("tensor_scale {} is not a binary32 in (0, 1e34]", wide));
-    }
-    return scale;
-  }
-
- private:
-  const std::string& name_;
-  const Json& json_;
-  Status status_;
-};
-
-/// The object under a required key.
-Result<const Json*> required_object(const Json& json, std::string_view key) {
-  const Json* value = json_member(json, key);
-  if (value != nullptr && value->is_object()) return value;
-  return fail(StatusCode::corrupt,
-              fmt::format("metadata key \"ecco\": no \"{}\", which must be an object", key));
-}
-
-Status check_format(const Json& json) {
-  const Json* format = json_member(json, "format");
-  if (format == nullptr) {
-    return {StatusCode::corrupt, "metadata key \"ecco\": no \"format\""};
-  }
-  if (format->is_number_unsigned() && format->get<std::uint64_t>() == 1) return {};
-  return {StatusCode::corrupt,
-          fmt::format("metadata key \"ecco\": format {} is not 1: a newer format, which this "
-                      "version of ecco cannot read",
-                      format->is_primitive() ? shown_name(format->dump()) : "of several values")};
-}
-
-/// Reads every entry of the group `key` by `read`, which fills one element of a map.
-template <typename Map, typename Read>
-Status read_group(const Json& json, std::string_view key, Map& out, Read&& read) {
-  const auto group = required_object(json, key);
-  if (!group) return group.error();
-  for (const auto& [name, value] : (*group)->items()) {
-    EntryReader reader(name, value);
-    out.emplace(name, read(reader));
-    if (!reader.status()) return reader.status();
-  }
-  return {};
-}
-
-CompressedEntry read_compressed(EntryReader& reader) {
-  CompressedEntry entry;
-  entry.codec = reader.codec();
-  entry.shape = reader.shape();
-  entry.dtype = reader.dtype();
-  entry.tensor_scale = reader.tensor_scale();
-  entry.table = reader.string("table");
-  entry.xxh3 = reader.checksum();
-  return entry;
-}
-
-TableEntry read_table(EntryReader& reader) {
-  TableEntry entry;
-  entry.codec = reader.codec();
-  entry.xxh3 = reader.checksum();
-  return entry;
-}
 
 /// Every name of the metadata is a tensor of the file, and every tensor is in exactly one group.
 Status check_groups(const SafetensorsHeader& header, const EccoMetadata& ecco) {
@@ -206,16 +76,6 @@ Status check_compressed(const SafetensorsEntry& stored, const CompressedEntry& e
   return {};
 }
 
-/// Reads "header_xxh3", which may be missing.
-Status read_header_checksum(const Json& json, EccoMetadata& out) {
-  const Json* value = json_member(json, "header_xxh3");
-  if (value == nullptr) return {};
-  if (value->is_string()) out.header_xxh3 = parse_hex_digits(value->get_ref<const std::string&>());
-  if (out.header_xxh3) return {};
-  return {StatusCode::corrupt,
-          "metadata key \"ecco\": its header_xxh3 is not 16 lower-case hex digits"};
-}
-
 /// Finds a header that was damaged in a way that leaves it well-formed.
 Status check_header(const SafetensorsHeader& header, std::span<const std::uint8_t> file,
                     const EccoMetadata& ecco) {
@@ -230,25 +90,6 @@ Status check_header(const SafetensorsHeader& header, std::span<const std::uint8_
 Json checksum_json(std::uint64_t checksum) { return Json{{"xxh3", hex_digits(checksum)}}; }
 
 }  // namespace
-
-Result<EccoMetadata> parse_ecco_metadata(std::string_view text) {
-  const auto json = parse_json(text);
-  if (!json) return fail(prefixed("metadata key \"ecco\"", json.error()));
-  if (!json->is_object()) {
-    return fail(StatusCode::corrupt, "metadata key \"ecco\": not a JSON object");
-  }
-  EccoMetadata out;
-  Status status = check_format(*json);
-  if (status) status = read_group(*json, "tensors", out.tensors, read_compressed);
-  if (status) {
-    status = read_group(*json, "carried", out.carried,
-                        [](EntryReader& reader) { return reader.checksum(); });
-  }
-  if (status) status = read_group(*json, "tables", out.tables, read_table);
-  if (status) status = read_header_checksum(*json, out);
-  if (!status) return fail(std::move(status));
-  return out;
-}
 
 std::string ecco_metadata_text(const EccoMetadata& metadata) {
   Json tensors = Json::object();

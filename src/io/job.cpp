@@ -3,6 +3,8 @@
 #include "guarded.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "io/text.hpp"
 
@@ -48,6 +50,19 @@ Status Job::advance(std::uint64_t bytes, std::string_view tensor) {
     return cancelled();
   }
   return {};
+}
+
+ParallelFor Job::stoppable(std::string tensor) {
+  constexpr std::size_t kStep = 64;  // blocks: some milliseconds
+  return [this, tensor = std::move(tensor)](std::size_t count, const auto& body) {
+    parallel_(count, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t at = begin; at < end; at += kStep) {
+        if (!advance(0, tensor)) return;
+        body(at, std::min(at + kStep, end));
+      }
+    });
+    if (cancelled_) throw std::runtime_error(cancelled().message());
+  };
 }
 
 Status Job::cancelled() const { return {StatusCode::cancelled, "cancelled"}; }

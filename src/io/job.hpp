@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include "ecco/model.hpp"
@@ -33,7 +34,10 @@ class Job {
   /// time. Error: cancelled, also later on once the function has returned false.
   Status advance(std::uint64_t bytes, std::string_view tensor);
 
-  [[nodiscard]] const ParallelFor& parallel() const noexcept { return parallel_; }
+  /// The caller's threads for long work that knows of no job, such as training: asks the progress
+  /// function every few indices, and once that has returned false leaves the rest out and throws;
+  /// then advance() tells why. Valid while the job lives.
+  [[nodiscard]] ParallelFor stoppable(std::string tensor);
 
  private:
   [[nodiscard]] Status cancelled() const;

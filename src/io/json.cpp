@@ -3,36 +3,85 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "io/text.hpp"
 
 namespace ecco {
 namespace {
 
-/// Receives the parser's events and builds the document; false ends the parse.
-template <typename Document>
-class StrictBuilder {
+/// The names of the members of all open objects. One text holds them, because sets of strings take
+/// ten times the text of an object with many short names.
+class OpenNames {
  public:
-  bool null() { return add(nullptr); }
-  bool boolean(bool value) { return add(value); }
-  bool number_integer(std::int64_t value) { return add(value); }
-  bool number_unsigned(std::uint64_t value) { return add(value); }
-  bool number_float(double value, const std::string& /*text*/) { return add(value); }
-  bool string(std::string& value) { return add(std::move(value)); }
-  bool binary(std::vector<std::uint8_t>& /*value*/) { return false; }  // not JSON
-  bool start_object(std::size_t /*size*/) { return open(Document::object()); }
-  bool start_array(std::size_t /*size*/) { return open(Document::array()); }
-  bool end_object() { return close(); }
+  void add(std::string_view name) {
+    names_.push_back(
+        {static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(name.size())});
+    text_ += name;
+  }
+  [[nodiscard]] std::size_t size() const { return names_.size(); }
+
+  /// Forgets the names from the one at `first` on, which are those of the innermost object, and
+  /// returns one that is among them twice.
+  std::optional<std::string> close(std::size_t first) {
+    if (first == names_.size()) return std::nullopt;
+    const std::size_t text_size = names_[first].begin;
+    const auto begin = names_.begin() + static_cast<std::ptrdiff_t>(first);
+    std::sort(begin, names_.end(), [&](Name a, Name b) { return text(a) < text(b); });
+    const auto twice = std::adjacent_find(begin, names_.end(),
+                                          [&](Name a, Name b) { return text(a) == text(b); });
+    std::optional<std::string> duplicate;
+    if (twice != names_.end()) duplicate = text(*twice);
+    names_.resize(first);
+    text_.resize(text_size);
+    return duplicate;
+  }
+
+ private:
+  struct Name {
+    std::uint32_t begin;
+    std::uint32_t size;
+  };
+  [[nodiscard]] std::string_view text(Name name) const {
+    return std::string_view(text_).substr(name.begin, name.size);
+  }
+
+  std::string text_;
+  std::vector<Name> names_;
+};
+
+/// Receives the parser's events, refuses what strict JSON does not have, and hands the rest on to
+/// the sink: value(Json), open(Json), name(text), close(). False ends the parse.
+template <typename Sink>
+class StrictEvents {
+ public:
+  explicit StrictEvents(Sink& sink) : sink_(sink) {}
+
+  bool null() { return value(nullptr); }
+  bool boolean(bool boolean) { return value(boolean); }
+  bool number_integer(std::int64_t number) { return value(number); }
+  bool number_unsigned(std::uint64_t number) { return value(number); }
+  bool number_float(double number, const std::string& /*text*/) { return value(number); }
+  bool string(std::string& text) { return value(std::move(text)); }
+  bool binary(std::vector<std::uint8_t>& /*bytes*/) { return false; }  // not JSON
+  bool start_object(std::size_t /*size*/) { return open(Json::value_t::object); }
+  bool start_array(std::size_t /*size*/) { return open(Json::value_t::array); }
   bool end_array() { return close(); }
 
   bool key(std::string& name) {
-    auto& object = stack_.back()->template get_ref<typename Document::object_t&>();
-    const auto [member, added] = object.emplace(name, nullptr);
-    if (!added) return refuse(fmt::format("duplicate key \"{}\"", shown_name(name)));
-    member_ = &member->second;
+    names_.add(name);
+    sink_.name(name);
     return true;
+  }
+
+  bool end_object() {
+    if (const auto duplicate = names_.close(first_names_.back())) {
+      return refuse(fmt::format("duplicate key \"{}\"", shown_name(*duplicate)));
+    }
+    return close();
   }
 
   bool parse_error(std::size_t position, const std::string& /*token*/,
@@ -41,7 +90,6 @@ class StrictBuilder {
   }
 
   [[nodiscard]] const std::string& error() const { return error_; }
-  [[nodiscard]] Document take() { return std::move(root_); }
 
  private:
   bool refuse(std::string error) {
@@ -49,62 +97,117 @@ class StrictBuilder {
     return false;
   }
 
-  /// Puts the value where it belongs and leaves its address in added_.
-  bool add(Document value) {
-    if (stack_.empty()) {
-      root_ = std::move(value);
-      added_ = &root_;
-    } else if (stack_.back()->is_array()) {
-      auto& array = stack_.back()->template get_ref<typename Document::array_t&>();
-      added_ = &array.emplace_back(std::move(value));
-    } else {
-      *member_ = std::move(value);
-      added_ = member_;
-    }
+  bool value(Json value) {
+    sink_.value(std::move(value));
     return true;
   }
 
-  bool open(Document container) {
-    if (stack_.size() == kDeepestJson) {
+  bool open(Json::value_t kind) {
+    if (first_names_.size() == kDeepestJson) {
       return refuse(fmt::format("JSON nested over {} deep", kDeepestJson));
     }
-    add(std::move(container));
-    stack_.push_back(added_);
+    first_names_.push_back(names_.size());
+    sink_.open(kind);
     return true;
   }
 
   bool close() {
-    stack_.pop_back();
+    first_names_.pop_back();
+    sink_.close();
     return true;
   }
 
-  Document root_;
-  std::vector<Document*> stack_;  // the open containers; their addresses stay until they close
-  Document* member_ = nullptr;
-  Document* added_ = nullptr;
+  Sink& sink_;
+  OpenNames names_;
+  std::vector<std::size_t> first_names_;  // of each open container
   std::string error_;
 };
 
-template <typename Document>
-Result<Document> parse(std::string_view text) {
+template <typename Sink>
+Status parse(std::string_view text, Sink& sink) {
   // The parser would take a NUL for the end of its input.
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    return fail(StatusCode::corrupt, fmt::format("not valid JSON (at byte {})", nul + 1));
+    return {StatusCode::corrupt, fmt::format("not valid JSON (at byte {})", nul + 1)};
   }
-  StrictBuilder<Document> builder;
-  if (!Document::sax_parse(text.begin(), text.end(), &builder)) {
-    return fail(StatusCode::corrupt, builder.error());
-  }
-  return builder.take();
+  StrictEvents<Sink> events(sink);
+  if (Json::sax_parse(text.begin(), text.end(), &events)) return {};
+  return {StatusCode::corrupt, events.error()};
 }
 
-}  // namespace
+/// Hands every value to its target.
+class Dispatcher {
+ public:
+  explicit Dispatcher(JsonTarget& root) : next_(&root) {}
 
-Result<Json> parse_json(std::string_view text) { return parse<Json>(text); }
+  void value(Json value) {
+    if (JsonTarget* target = target_of_next()) target->value(std::move(value));
+    value_read();
+  }
 
-Result<OrderedJson> parse_ordered_json(std::string_view text) { return parse<OrderedJson>(text); }
+  void open(Json::value_t kind) {
+    JsonTarget* target = target_of_next();
+    if (target != nullptr) target->value(kind);
+    open_.push_back({target, kind == Json::value_t::array});
+  }
 
-std::optional<std::uint64_t> json_integer(const Json& value) {
+  void name(const std::string& name) {
+    JsonTarget* object = open_.back().target;
+    next_ = object == nullptr ? nullptr : object->member(name);
+  }
+
+  void close() {
+    open_.pop_back();
+    value_read();
+  }
+
+ private:
+  struct Container {
+    JsonTarget* target;
+    bool is_array;
+  };
+
+  JsonTarget* target_of_next() {
+    if (open_.empty() || !open_.back().is_array) return next_;
+    JsonTarget* array = open_.back().target;
+    return array == nullptr ? nullptr : array->element();
+  }
+
+  void value_read() {
+    if (open_.empty() || open_.back().is_array || open_.back().target == nullptr) return;
+    open_.back().target->member_read();
+  }
+
+  std::vector<Container> open_;
+  JsonTarget* next_;  // of the member whose name was read, at first of the document
+};
+
+/// Builds the whole document.
+class DocumentBuilder {
+ public:
+  void value(Json value) { add(std::move(value)); }
+  void open(Json::value_t kind) { open_.push_back(add(OrderedJson(kind))); }
+  void close() { open_.pop_back(); }
+  void name(const std::string& name) {
+    auto& object = open_.back()->get_ref<OrderedJson::object_t&>();
+    member_ = &object.emplace_back(name, nullptr).second;  // its name is not looked for
+  }
+  [[nodiscard]] OrderedJson take() { return std::move(root_); }
+
+ private:
+  /// Puts the value where it belongs and returns its address.
+  OrderedJson* add(OrderedJson value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (!open_.back()->is_array()) return &(*member_ = std::move(value));
+    return &open_.back()->get_ref<OrderedJson::array_t&>().emplace_back(std::move(value));
+  }
+
+  OrderedJson root_;
+  std::vector<OrderedJson*> open_;  // containers; their addresses stay until they close
+  OrderedJson* member_ = nullptr;
+};
+
+/// The number if it is an integer in 0..2^63-1, written without fraction, exponent or sign.
+std::optional<std::uint64_t> integer_of(const Json& value) {
   if (!value.is_number_unsigned()) return std::nullopt;
   const auto number = value.get<std::uint64_t>();
   if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
@@ -113,22 +216,33 @@ std::optional<std::uint64_t> json_integer(const Json& value) {
   return number;
 }
 
-std::optional<std::vector<std::uint64_t>> json_integers(const Json& value) {
-  if (!value.is_array()) return std::nullopt;
-  std::vector<std::uint64_t> out;
-  out.reserve(value.size());
-  for (const Json& element : value) {
-    const auto number = json_integer(element);
-    if (!number) return std::nullopt;
-    out.push_back(*number);
-  }
-  return out;
+}  // namespace
+
+Status read_json(std::string_view text, JsonTarget& root) {
+  Dispatcher dispatcher(root);
+  return parse(text, dispatcher);
 }
 
-const Json* json_member(const Json& object, std::string_view key) {
-  if (!object.is_object()) return nullptr;
-  const auto member = object.find(key);
-  return member == object.end() ? nullptr : &*member;
+Result<OrderedJson> parse_ordered_json(std::string_view text) {
+  DocumentBuilder builder;
+  if (Status status = parse(text, builder); !status) return fail(std::move(status));
+  return builder.take();
+}
+
+void JsonIntegers::value(Json value) {
+  if (!opened_) {
+    opened_ = true;
+    valid_ = value.is_array();
+    return;
+  }
+  const auto integer = integer_of(value);
+  valid_ = valid_ && integer;
+  if (valid_) integers_.push_back(*integer);
+}
+
+std::optional<std::vector<std::uint64_t>> JsonIntegers::take() {
+  if (!valid_) return std::nullopt;
+  return std::move(integers_);
 }
 
 }  // namespace ecco

@@ -118,17 +118,6 @@ double pooled_bits_per_weight(const std::vector<ModelTensor>& tensors) {
   return values > 0.0 ? bits / values : 0.0;
 }
 
-/// A standard table with the decode tables that h4 takes. Precondition: find_standard_table has
-/// it.
-PatternTableView prepared_standard_table(Codec codec, std::string_view name) {
-  PatternTableView table = *find_standard_table(codec, name);
-  if (codec != Codec::h4) return table;
-  static const h4::CodeTables weights(standard_table(Codec::h4).codebooks);
-  static const h4::CodeTables kv(standard_kv_table().codebooks);
-  table.codes = name == kStandardKvTableName ? &kv : &weights;
-  return table;
-}
-
 Status check_checksums(const Model::Impl& model) {
   for (const ChecksumRecord& record : checksum_records(model)) {
     const std::uint64_t found = xxh3(record.bytes);
@@ -187,7 +176,7 @@ TensorView Model::view(const ModelTensor& tensor) const {
   // Opening has checked all that parse checks.
   return *TensorView::parse(*tensor.codec, tensor.rows(), tensor.cols(), tensor.tensor_scale,
                             table == impl_->tables.end()
-                                ? prepared_standard_table(*tensor.codec, tensor.table)
+                                ? *find_standard_table(*tensor.codec, tensor.table)
                                 : table->second.view(),
                             tensor.stored);
 }

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "io/file_map.hpp"
 #include "io/json.hpp"
@@ -23,22 +25,63 @@ bool is_plain_file_name(std::string_view name) {
          name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
 }
 
-Status read_weight_map(const Json& json, ModelFiles& files) {
-  const Json* map = json_member(json, "weight_map");
-  if (map == nullptr || !map->is_object()) {
+/// The object under "weight_map": a shard's name for each tensor.
+class WeightMapTarget final : public JsonTarget {
+ public:
+  explicit WeightMapTarget(std::map<std::string, std::string>& out) : out_(out) {}
+  void value(Json value) override { is_object_ = value.is_object(); }
+  JsonTarget* member(const std::string& tensor) override {
+    if (!status_) return nullptr;
+    tensor_ = tensor;
+    return &shard_.emplace();
+  }
+  void member_read() override {
+    if (!status_) return;
+    std::string* name = shard_->text();
+    if (name == nullptr) {
+      status_ = corrupt_tensor(tensor_, "its shard's name is not a string");
+    } else if (!is_plain_file_name(*name)) {
+      status_ = corrupt_tensor(
+          tensor_, fmt::format("the shard {} is not in the index's directory", shown_name(*name)));
+    } else {
+      out_.emplace(std::move(tensor_), std::move(*name));
+    }
+  }
+
+  [[nodiscard]] Status status() const {
+    if (is_object_) return status_;
     return {StatusCode::corrupt, "no \"weight_map\", which must be an object"};
   }
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : map->items()) {
-    if (!shard.is_string()) return corrupt_tensor(tensor, "its shard's name is not a string");
-    const auto& name = shard.get_ref<const std::string&>();
-    if (!is_plain_file_name(name)) {
-      return corrupt_tensor(
-          tensor, fmt::format("the shard {} is not in the index's directory", shown_name(name)));
-    }
-    files.weight_map.emplace(tensor, name);
-    shards.insert(name);
+
+ private:
+  std::map<std::string, std::string>& out_;
+  std::string tensor_;
+  std::optional<JsonScalar> shard_;
+  bool is_object_ = false;
+  Status status_;
+};
+
+/// An index, of which only the map is read.
+class IndexTarget final : public JsonTarget {
+ public:
+  explicit IndexTarget(JsonTarget& weight_map) : weight_map_(weight_map) {}
+  void value(Json /*value*/) override {}
+  JsonTarget* member(const std::string& key) override {
+    return key == "weight_map" ? &weight_map_ : nullptr;
   }
+
+ private:
+  JsonTarget& weight_map_;
+};
+
+Status parse_index(std::string_view text, ModelFiles& files) {
+  WeightMapTarget weight_map(files.weight_map);
+  IndexTarget index(weight_map);
+  Status status = read_json(text, index);
+  if (status) status = weight_map.status();
+  if (!status) return status;
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : files.weight_map) shards.insert(shard);
   files.shards.assign(shards.begin(), shards.end());
   return {};
 }
@@ -51,11 +94,7 @@ Result<ModelFiles> read_index(const fs::path& path, ModelKind kind) {
   const std::string subject = escape_controls(path.string());
   const auto text = read_text(path.string());
   if (!text) return fail(prefixed(subject, text.error()));
-  const auto json = parse_json(*text);
-  if (!json) return fail(prefixed(subject, json.error()));
-  if (Status status = read_weight_map(*json, files); !status) {
-    return fail(prefixed(subject, status));
-  }
+  if (Status status = parse_index(*text, files); !status) return fail(prefixed(subject, status));
   return files;
 }
 

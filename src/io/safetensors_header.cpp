@@ -45,18 +45,33 @@ Result<std::string_view> header_text(std::span<const std::uint8_t> file) {
   return text;
 }
 
-Result<std::map<std::string, std::string>> parse_metadata(const Json& json) {
-  if (!json.is_object()) return fail(corrupt_tensor(kMetadataKey, "not a JSON object"));
-  std::map<std::string, std::string> out;
-  for (const auto& [key, value] : json.items()) {
-    if (!value.is_string()) {
-      return fail(corrupt_tensor(
-          kMetadataKey, fmt::format("the value of \"{}\" is not a string", shown_name(key))));
-    }
-    out.emplace(key, value.get_ref<const std::string&>());
+/// The strings of `__metadata__`.
+class MetadataTarget final : public JsonTarget {
+ public:
+  void value(Json value) override {
+    if (!value.is_object()) status = corrupt_tensor(kMetadataKey, "not a JSON object");
   }
-  return out;
-}
+  JsonTarget* member(const std::string& name) override {
+    name_ = name;
+    return &string_.emplace();
+  }
+  void member_read() override {
+    if (!status) return;
+    if (std::string* text = string_->text()) {
+      strings.emplace(std::move(name_), std::move(*text));
+      return;
+    }
+    status = corrupt_tensor(kMetadataKey,
+                            fmt::format("the value of \"{}\" is not a string", shown_name(name_)));
+  }
+
+  std::map<std::string, std::string> strings;
+  Status status;
+
+ private:
+  std::string name_;
+  std::optional<JsonScalar> string_;
+};
 
 /// Checks that shape and dtype give the size of the byte range.
 Status check_size(const SafetensorsEntry& entry) {
@@ -81,35 +96,80 @@ Status check_size(const SafetensorsEntry& entry) {
   return {};
 }
 
-Result<SafetensorsEntry> parse_entry(const std::string& name, const Json& json) {
-  if (!json.is_object()) return fail(corrupt_tensor(name, "not a JSON object"));
-  SafetensorsEntry entry;
-  entry.name = name;
-  const Json* dtype = json_member(json, "dtype");
-  if (dtype == nullptr || !dtype->is_string()) {
-    return fail(corrupt_tensor(name, "no dtype, which must be a string"));
+/// One tensor's entry.
+class EntryTarget final : public JsonTarget {
+ public:
+  void value(Json value) override { is_object_ = value.is_object(); }
+  JsonTarget* member(const std::string& name) override {
+    if (name == "dtype") return &dtype_;
+    if (name == "shape") return &shape_;
+    return name == "data_offsets" ? &offsets_ : nullptr;
   }
-  entry.dtype = dtype->get<std::string>();
-  const Json* shape = json_member(json, "shape");
-  auto extents = shape == nullptr ? std::nullopt : json_integers(*shape);
-  if (!extents) {
-    return fail(corrupt_tensor(name, "no shape, which must be integers in 0..2^63-1"));
+
+  /// The entry, once it is read to its end.
+  Result<SafetensorsEntry> take(std::string name) {
+    if (!is_object_) return fail(corrupt_tensor(name, "not a JSON object"));
+    if (dtype_.text() == nullptr) {
+      return fail(corrupt_tensor(name, "no dtype, which must be a string"));
+    }
+    auto shape = shape_.take();
+    if (!shape) {
+      return fail(corrupt_tensor(name, "no shape, which must be integers in 0..2^63-1"));
+    }
+    const auto range = offsets_.take();
+    if (!range || range->size() != 2) {
+      return fail(
+          corrupt_tensor(name, "no data_offsets, which must be two integers in 0..2^63-1"));
+    }
+    SafetensorsEntry entry{std::move(name), std::move(*dtype_.text()), std::move(*shape),
+                           (*range)[0], (*range)[1]};
+    if (entry.begin > entry.end) {
+      return fail(corrupt_tensor(
+          entry.name, fmt::format("data_offsets [{}, {}] descend", entry.begin, entry.end)));
+    }
+    if (Status status = check_size(entry); !status) return fail(std::move(status));
+    return entry;
   }
-  entry.shape = std::move(*extents);
-  const Json* offsets = json_member(json, "data_offsets");
-  const auto range = offsets == nullptr ? std::nullopt : json_integers(*offsets);
-  if (!range || range->size() != 2) {
-    return fail(corrupt_tensor(name, "no data_offsets, which must be two integers in 0..2^63-1"));
+
+ private:
+  bool is_object_ = false;
+  JsonScalar dtype_;
+  JsonIntegers shape_;
+  JsonIntegers offsets_;
+};
+
+/// The header; what follows the first error in it is read as JSON only.
+class HeaderTarget final : public JsonTarget {
+ public:
+  void value(Json /*object*/) override {}  // the text begins with '{'
+  JsonTarget* member(const std::string& name) override {
+    if (!status) return nullptr;
+    name_ = name;
+    if (name == kMetadataKey) return &metadata;
+    return &entry_.emplace();
   }
-  entry.begin = (*range)[0];
-  entry.end = (*range)[1];
-  if (entry.begin > entry.end) {
-    return fail(corrupt_tensor(
-        name, fmt::format("data_offsets [{}, {}] descend", entry.begin, entry.end)));
+  void member_read() override {
+    if (!status) return;
+    if (name_ == kMetadataKey) {
+      status = metadata.status;
+      return;
+    }
+    auto entry = entry_->take(std::move(name_));
+    if (entry) {
+      entries.push_back(std::move(*entry));
+    } else {
+      status = entry.error();
+    }
   }
-  if (Status status = check_size(entry); !status) return fail(std::move(status));
-  return entry;
-}
+
+  std::vector<SafetensorsEntry> entries;
+  MetadataTarget metadata;
+  Status status;
+
+ private:
+  std::string name_;
+  std::optional<EntryTarget> entry_;
+};
 
 /// Checks that the entries, in the order of their data, tile it. Subtracts only, so nothing
 /// overflows.
@@ -158,26 +218,19 @@ const SafetensorsEntry* SafetensorsHeader::find(std::string_view name) const noe
 Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::uint8_t> file) {
   const auto text = header_text(file);
   if (!text) return fail(text.error());
-  const auto json = parse_json(*text);
-  if (!json) return fail(prefixed("header", json.error()));
+  HeaderTarget target;
+  Status status = read_json(*text, target);
+  if (!status) return fail(prefixed("header", status));
+  if (!target.status) return fail(target.status);
 
   SafetensorsHeader header;
   header.header_bytes = kHeaderLengthBytes + text->size();
-  for (const auto& [name, value] : json->items()) {
-    if (name == kMetadataKey) {
-      auto metadata = parse_metadata(value);
-      if (!metadata) return fail(metadata.error());
-      header.metadata = std::move(*metadata);
-      continue;
-    }
-    auto entry = parse_entry(name, value);
-    if (!entry) return fail(entry.error());
-    header.entries.push_back(std::move(*entry));
-  }
+  header.entries = std::move(target.entries);
+  header.metadata = std::move(target.metadata.strings);
   std::sort(header.entries.begin(), header.entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
-  Status status = check_tiling(header.entries, file.size() - header.header_bytes);
+  status = check_tiling(header.entries, file.size() - header.header_bytes);
   if (!status) return fail(std::move(status));
   index_by_name(header);
   return header;

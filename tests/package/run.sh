@@ -54,6 +54,47 @@ cuda_library() {
     fail "attention_on_gpu printed something else"
 }
 
+# find_cuda KIND EXPECTED LIBRARY...: what find_package(ecco KIND cuda) says of a package that needs
+# cudart_static and cublas, where the toolkit has the libraries LIBRARY.
+find_cuda() {
+  local kind=$1 expected=$2 library
+  shift 2
+  {
+    echo 'set(CUDAToolkit_FOUND TRUE)'
+    echo 'set(CUDAToolkit_LIBRARY_DIR /toolkit/lib)'
+    for library in "$@"; do echo "add_library(CUDA::$library INTERFACE IMPORTED)"; done
+  } > FindCUDAToolkit.cmake
+  cmake -S . -B build -DKIND="$kind" > found.log 2>&1 || fail "$(cat found.log)"
+  grep -qF "$expected" found.log || fail "no '$expected' in $(cat found.log)"
+}
+
+# A library that the toolkit lacks is named when the package is looked for; CMake would only fail to
+# generate.
+cuda_config() {
+  mkdir lib
+  echo 'add_library(ecco::headers INTERFACE IMPORTED)' > lib/ecco_targets.cmake
+  echo 'add_library(ecco::cuda INTERFACE IMPORTED)' > lib/ecco_cuda_targets.cmake
+  cat > CMakeLists.txt << END
+cmake_minimum_required(VERSION 3.25)
+project(cuda_config LANGUAGES NONE)
+include(CMakePackageConfigHelpers)
+set(ECCO_CUDA_NEEDS CUDA::cudart_static CUDA::cublas)
+configure_package_config_file("$source/cmake/ecco-config.cmake.in"
+  "\${CMAKE_SOURCE_DIR}/lib/ecco-config.cmake" INSTALL_DESTINATION lib)
+list(APPEND CMAKE_MODULE_PATH "\${CMAKE_SOURCE_DIR}")
+set(ecco_DIR "\${CMAKE_SOURCE_DIR}/lib")
+find_package(ecco QUIET \${KIND} cuda)
+message("found: \${ecco_FOUND}, cuda: \${ecco_cuda_FOUND}. \${ecco_NOT_FOUND_MESSAGE}")
+END
+  local lacks='does not have'
+  find_cuda COMPONENTS \
+    "found: 0, cuda: . ecco::cuda needs CUDA::cublas, which the CUDA toolkit in /toolkit/lib $lacks" \
+    cudart_static
+  find_cuda COMPONENTS 'ecco::cuda needs CUDA::cudart_static, CUDA::cublas, which'
+  find_cuda OPTIONAL_COMPONENTS 'found: 1, cuda: .' cudart_static
+  find_cuda COMPONENTS 'found: 1, cuda: TRUE.' cudart_static cublas
+}
+
 # add_subdirectory with a shared library, installed from there, then find_package on that.
 shared_library() {
   configure embedded -DECCO_SOURCE_DIR="$source" -DBUILD_SHARED_LIBS=ON -DECCO_INSTALL=ON
