@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "ecco/detail/index_of_least.hpp"
 #include "ecco/h4.hpp"
 #include "ecco/types.hpp"
 
@@ -37,24 +38,13 @@ ECCO_HD constexpr float magnitude(float value) noexcept {
 
 /// Index of the largest magnitude, the first of ties.
 ECCO_HD constexpr int index_of_largest(const float* values, int count) noexcept {
-  int largest = 0;
-  for (int e = 1; e < count; ++e) {
-    if (magnitude(values[e]) > magnitude(values[largest])) largest = e;
-  }
-  return largest;
+  return ecco::detail::index_of_least(count, [values](int e) { return -magnitude(values[e]); });
 }
 
 /// What padding and elements under an outlier are given: the lowest symbol of the shortest code.
 ECCO_HD constexpr std::uint8_t shortest_symbol(const std::uint8_t* lengths) noexcept {
-  int shortest = 0;
-  int least = lengths[0];  // not lengths[shortest]: in its callers, GCC 13.3 -O3 got that wrong
-  for (int s = 1; s < huffman::kSymbols; ++s) {
-    if (lengths[s] < least) {
-      least = lengths[s];
-      shortest = s;
-    }
-  }
-  return static_cast<std::uint8_t>(shortest);
+  return static_cast<std::uint8_t>(
+      ecco::detail::index_of_least(huffman::kSymbols, [lengths](int s) { return lengths[s]; }));
 }
 
 /// Symbol 0..14 of the centroid nearest to quotient = value / m, the lowest of those equally near.
@@ -113,11 +103,16 @@ ECCO_HD constexpr void pad_with_outliers(const float* values, int count, int lar
     if (distance(values[e], tensor_scale * to_float(code)) < distance(values[e], decoded)) {
       fields.outlier[fields.outliers++] = Outlier{static_cast<std::uint8_t>(e), code};
     }
-    int next = -1;  // the largest magnitude after e's in the order
+    const float last = magnitude(values[e]);
+    float greatest = -1.0f;  // the largest magnitude after e's in the order
+    int next = -1;
     for (int i = 0; i < count; ++i) {
       const float size = magnitude(values[i]);
-      const bool after = size < magnitude(values[e]) || (size == magnitude(values[e]) && i > e);
-      if (after && (next < 0 || size > magnitude(values[next]))) next = i;
+      const bool after = size < last || (size == last && i > e);
+      if (after && size > greatest) {
+        greatest = size;
+        next = i;
+      }
     }
     e = next;
   }

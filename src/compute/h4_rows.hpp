@@ -52,8 +52,9 @@ struct ScalarOps {
 [[gnu::always_inline]] inline int read_outliers(const CodedBlock& coded,
                                                 Outlier* outlier) noexcept {
   if (coded.coded < kGroup) return 0;
+  const int slots = std::min(outlier_slots(coded.end), kMaxOutliers);  // for GCC 14: never more
   int count = 0;
-  for (int at = coded.end; at + kOutlierBits <= kBlockBits; at += kOutlierBits) {
+  for (int at = coded.end; count < slots; at += kOutlierBits) {
     const int byte = std::min(at / 8, kBlockBits / 8 - 4);
     std::uint32_t word;
     std::memcpy(&word, coded.block + byte, sizeof word);

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include "ecco/detail/index_of_least.hpp"
+
 #include "isa/target_avx2_begin.hpp"
 
 namespace ecco {
@@ -384,8 +386,7 @@ void select(std::int32_t* keys, int candidates, int count, std::int16_t* indices
   const int groups = candidates / kScoreGroup;
   for (int g = 0; g < groups; ++g) least[g] = least_of_group(keys + g * kScoreGroup);
   for (int k = 0; k < count; ++k) {
-    int group = 0;
-    for (int g = 1; g < groups; ++g) group = least[g] < least[group] ? g : group;
+    const int group = detail::index_of_least(groups, [&](int g) { return least[g]; });
     std::int32_t* const at = keys + group * kScoreGroup;
     const int index = find_in_group(at, least[group]);
     selected_keys[k] = least[group];

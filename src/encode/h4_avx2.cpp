@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "ecco/a8.hpp"
+#include "ecco/detail/index_of_least.hpp"
 
 #include "isa/target_avx2_begin.hpp"
 
@@ -284,11 +285,7 @@ inline int choose_pattern(const CodingTables& tables, float least, float greates
     _mm256_store_ps(distance + p,
                     _mm256_add_ps(_mm256_mul_ps(low, low), _mm256_mul_ps(high, high)));
   }
-  std::size_t best = 0;
-  for (std::size_t p = 1; p < patterns; ++p) {
-    if (distance[p] < distance[best]) best = p;
-  }
-  return static_cast<int>(best);
+  return detail::index_of_least(static_cast<int>(patterns), [&](int p) { return distance[p]; });
 }
 
 // Number of boundaries below each of eight quotients.

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <numeric>
 
+#include "ecco/detail/index_of_least.hpp"
+
 namespace ecco::fit {
 namespace {
 
@@ -152,10 +154,9 @@ std::vector<std::uint8_t> refine_codebooks(std::span<const Histogram> histograms
     std::vector<std::array<std::uint64_t, huffman::kSymbols>> counts(shared.size());
     std::vector<int> members(shared.size());
     for (const Histogram& histogram : histograms) {
-      std::size_t best = 0;
-      for (std::size_t h = 1; h < shared.size(); ++h) {
-        if (bits_of(histogram, shared[h]) < bits_of(histogram, shared[best])) best = h;
-      }
+      const auto best = static_cast<std::size_t>(detail::index_of_least(
+          static_cast<int>(shared.size()),
+          [&](int h) { return bits_of(histogram, shared[static_cast<std::size_t>(h)]); }));
       ++members[best];
       const unsigned times = bits_of(histogram, shared[best]) > tight ? kTightGroups : 1;
       for (std::size_t s = 0; s < histogram.size(); ++s) counts[best][s] += histogram[s] * times;

@@ -127,8 +127,8 @@ headers_alone() {
   printf '%s\n' ./*.cpp | xargs -P "$(nproc)" -I '{}' "$1" -std=c++20 -fsyntax-only -I \
     "$source/include" -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror '{}'
 }
-headers_alone_gcc() { headers_alone g++; }
-headers_alone_clang() { headers_alone clang++-14; }
+headers_alone_built() { headers_alone "$CXX"; }
+headers_alone_clang() { headers_alone "$CLANG"; }
 
 # try_compile NAME: code on standard input, status of the compiler, its messages in NAME.log.
 try_compile() {
