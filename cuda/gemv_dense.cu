@@ -6,7 +6,7 @@
 namespace ecco::cuda::detail {
 
 cudaError_t gemv_dense(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return gemv_with<DenseLane>(job, slices, stream);
+  return gemv_with<DenseLane, 3>(job, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

@@ -7,7 +7,7 @@
 namespace ecco::cuda::detail {
 
 cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return gemv_with<NibbleLane>(job, slices, stream);
+  return gemv_with<NibbleLane, 4>(job, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

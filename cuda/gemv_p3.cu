@@ -7,7 +7,7 @@ namespace ecco::cuda::detail {
 
 template <>
 cudaError_t gemv_fast<1>(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return gemv_with<FastLane<1>>(job, slices, stream);
+  return gemv_with<FastLane<1>, 4>(job, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

@@ -7,7 +7,7 @@ namespace ecco::cuda::detail {
 
 template <>
 cudaError_t gemv_fast<2>(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return gemv_with<FastLane<2>>(job, slices, stream);
+  return gemv_with<FastLane<2>, 4>(job, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

@@ -6,7 +6,7 @@
 namespace ecco::cuda::detail {
 
 cudaError_t gemv_paired(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  return gemv_with<PairedLane>(job, slices, stream);
+  return gemv_with<PairedLane, 3>(job, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

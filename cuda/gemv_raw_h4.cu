@@ -23,7 +23,7 @@ __device__ __forceinline__ void load_int8(uint4* values, const h4::Tables& table
 template <int NT>
 union RowTileMemory {
   h4::TileScratch scratches[kWarps];
-  float sums[kWarps][NT][4][kWarpLanes];
+  float sums[NT][4][kThreads];
 };
 
 template <int NB, int NT>
@@ -70,8 +70,10 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_raw_h4_kernel(GemvJob job, h
         }
       };
       const std::size_t first = static_cast<std::size_t>(column) * NT * 8;
-      multiply_rows<1, NB, NT>(decode, row_factor, job.x + first * NB + g % NB * 4 + t,
-                               job.factors + first + 2 * t, acc);
+      multiply_rows<1>(
+          decode, row_factor,
+          load_fragments<NB, NT>(job.x + first * NB + g % NB * 4 + t, job.factors + first + 2 * t),
+          acc);
       const h4::BlockActivations x{reinterpret_cast<const std::int8_t*>(job.x + first * NB),
                                    job.factors + first};
 #pragma unroll
@@ -84,7 +86,7 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_raw_h4_kernel(GemvJob job, h
 #pragma unroll
     for (int n = 0; n < NT; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) memory.sums[warp][n][i][lane] = acc[n][i];
+      for (int i = 0; i < 4; ++i) memory.sums[n][i][threadIdx.x] = acc[n][i];
     }
     __syncthreads();
     reduce<false, NT>(memory.sums, none, job, row_tile);

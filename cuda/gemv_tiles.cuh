@@ -66,7 +66,7 @@ __device__ __forceinline__ void multiply_corrections(const GemvJob& job, unsigne
 /// The sums of all warps, in their order, and then those of sparse corrections, to the output or,
 /// with slices, to the workspace.
 template <bool kSparse, int NT>
-__device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpLanes],
+__device__ __forceinline__ void reduce(const float (&sums)[NT][4][kThreads],
                                        const float (&apart)[kSparse ? kTileRows : 1][NT][8],
                                        const GemvJob& job, unsigned row_tile) {
   for (unsigned i = threadIdx.x; i < NT * 128; i += kThreads) {
@@ -75,7 +75,7 @@ __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpL
     const unsigned lane = i % 32;
     float sum = 0.0f;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) sum = __fadd_rn(sum, sums[w][n][part][lane]);
+    for (int w = 0; w < kWarps; ++w) sum = __fadd_rn(sum, sums[n][part][w * kWarpLanes + lane]);
     const unsigned row = row_tile * kTileRows + lane / 4 + part / 2 * 8;
     const unsigned column = n * 8 + lane % 4 * 2 + part % 2;
     if (row < job.rows && column < job.columns) {
@@ -86,52 +86,77 @@ __device__ __forceinline__ void reduce(const float (&sums)[kWarps][NT][4][kWarpL
   }
 }
 
-/// Resident blocks to compile for; without, ptxas aims at 64 registers for nibble tiles and spills
-/// on sm_80 to sm_89.
-template <typename Lane, int NT>
-inline constexpr int kLeastBlocks = (Lane::kSparse && NT == 1) ? 3 : 0;
+/// Where a warp's activations lie: the same in all lanes, so that uniform registers hold it.
+template <int NB, int NT>
+struct FragmentPlace {
+  const uint4* x;
+  const float* factors;
 
+  __device__ __forceinline__ FragmentPlace(const GemvJob& job, int column_tile)
+      : x(job.x + column_tile * NT * 8 * NB), factors(job.factors + column_tile * NT * 8) {}
+  /// The lane's share of the column tile so many further.
+  __device__ __forceinline__ Fragments<NT> load(int columns, unsigned lane) const {
+    return load_fragments<NB, NT>(x + columns * NT * 8 * NB + lane / 4 % NB * 4 + lane % 4,
+                                  factors + columns * NT * 8 + lane % 4 * 2);
+  }
+  __device__ __forceinline__ void advance(int columns) {
+    x += columns * NT * 8 * NB;
+    factors += columns * NT * 8;
+  }
+};
+
+/// acc += the products of a warp's `left` tiles of a row tile, kWarps apart, of which `even` has
+/// the first already. Whole warps call it.
 template <typename Lane, int NB, int NT>
-__global__ void __launch_bounds__(kThreads, kLeastBlocks<Lane, NT>) gemv_kernel(GemvJob job) {
+__device__ __forceinline__ void multiply_tiles(typename Lane::Cursor cursor,
+                                               FragmentPlace<NB, NT> fragments, int left, int lane,
+                                               const GemvTables<Lane>& tables, Lane& even,
+                                               Accumulators<NT>& acc) {
+  const auto turn = [&](const Lane& tile, Lane& next, int at, bool more) {
+    const Fragments<NT> x = fragments.load(at * kWarps, static_cast<unsigned>(lane));
+    if (more) cursor.load(next, (at + 1) * kWarps);
+    __syncwarp();  // keeps the loads here: ptxas would put them off until `tile` is decoded
+    multiply_tile(tile, lane % 4, x, tables, acc);
+  };
+  Lane odd;
+  for (; left > 0; left -= 2) {  // two per turn, so that no register moves
+    turn(even, odd, 0, left > 1);
+    if (left > 1) turn(odd, even, 1, left > 2);
+    cursor.advance(2 * kWarps);
+    fragments.advance(2 * kWarps);
+  }
+}
+
+template <typename Lane, int kBlocks, int NB, int NT>
+__global__ void __launch_bounds__(kThreads, kBlocks) gemv_kernel(GemvJob job) {
   __shared__ alignas(16) GemvTables<Lane> tables;
-  __shared__ float sums[kWarps][NT][4][kWarpLanes];
+  __shared__ float sums[NT][4][kThreads];
   __shared__ float apart[Lane::kSparse ? kTileRows : 1][NT][8];
-  load_tables<Lane>(tables, job);
   const int lane = pinned(lane_index());
   const int warp = warp_index();
-  const int t = lane % 4;
-  const int column = lane / 4 % NB;
   const int begin = static_cast<int>(blockIdx.y * job.slice) + warp;
   const int end =
       min(static_cast<int>((blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles));
-  constexpr int kXStep = kWarps * NT * 8 * NB;
-  constexpr int kFactorStep = kWarps * NT * 8;
+  const int count = begin < end ? (end - begin + kWarps - 1) / kWarps : 0;
+  const auto cursor_of = [&](unsigned row_tile) {
+    return typename Lane::Cursor(job.tiles, job.rows, job.column_tiles, row_tile,
+                                 static_cast<unsigned>(begin), lane);
+  };
+  // The first tile of a row tile is on its way while tables are loaded or sums added.
+  Lane first;
+  if (count > 0) cursor_of(blockIdx.x).load(first, 0);
+  load_tables<Lane>(tables, job);
   for (unsigned row_tile = blockIdx.x; row_tile < job.row_tiles; row_tile += gridDim.x) {
     Accumulators<NT> acc = {};
-    typename Lane::Cursor cursor(job.tiles, job.rows, job.column_tiles, row_tile,
-                                 static_cast<unsigned>(begin), lane);
-    const uint4* x = job.x + begin * NT * 8 * NB + column * 4 + t;
-    const float* factors = job.factors + begin * NT * 8 + 2 * t;
-    int left = (end - begin + kWarps - 1) / kWarps;
-    Lane even;
-    Lane odd;
-    if (left > 0) cursor.load(even, 0);
-    // The next tile is on its way while one is decoded; two per turn, so that no register moves.
-    for (; left > 0; left -= 2) {
-      if (left > 1) cursor.load(odd, kWarps);
-      multiply_tile<Lane, NB, NT>(even, t, x, factors, tables, acc);
-      if (left > 1) {
-        if (left > 2) cursor.load(even, 2 * kWarps);
-        multiply_tile<Lane, NB, NT>(odd, t, x + kXStep, factors + kFactorStep, tables, acc);
-      }
-      cursor.advance(2 * kWarps);
-      x += 2 * kXStep;
-      factors += 2 * kFactorStep;
+    multiply_tiles(cursor_of(row_tile), FragmentPlace<NB, NT>(job, begin), count, lane, tables,
+                   first, acc);
+    if (count > 0 && row_tile + gridDim.x < job.row_tiles) {
+      cursor_of(row_tile + gridDim.x).load(first, 0);
     }
 #pragma unroll
     for (int n = 0; n < NT; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) sums[warp][n][i][lane] = acc[n][i];
+      for (int i = 0; i < 4; ++i) sums[n][i][threadIdx.x] = acc[n][i];
     }
     if constexpr (Lane::kSparse) {
       multiply_corrections<NB, NT>(job, row_tile, warp, tables.factors, apart);
@@ -142,9 +167,9 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<Lane, NT>) gemv_kernel(
   }
 }
 
-template <typename Lane, int NB, int NT>
+template <typename Lane, int kBlocks, int NB, int NT>
 cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  const auto kernel = gemv_kernel<Lane, NB, NT>;
+  const auto kernel = gemv_kernel<Lane, kBlocks, NB, NT>;
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.row_tiles, 1, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
@@ -152,17 +177,20 @@ cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-template <typename Lane>
+/// Compiled for so many resident blocks per multiprocessor with up to 8 columns, and for kWide
+/// with 16 (0: as ptxas likes): the most for which the tile in hand and the next one fit into
+/// registers. Sparse corrections of eight columns need more of them.
+template <typename Lane, int kBlocks, int kWide = 0>
 cudaError_t gemv_with(const GemvJob& job, unsigned slices, cudaStream_t stream) {
   switch (stored_columns(job.columns)) {
     case 2:
-      return launch<Lane, 2, 1>(job, slices, stream);
+      return launch<Lane, kBlocks, 2, 1>(job, slices, stream);
     case 4:
-      return launch<Lane, 4, 1>(job, slices, stream);
+      return launch<Lane, kBlocks, 4, 1>(job, slices, stream);
     case 8:
-      return launch<Lane, 8, 1>(job, slices, stream);
+      return launch < Lane, Lane::kSparse ? 3 : kBlocks, 8, 1 > (job, slices, stream);
     default:
-      return launch<Lane, 8, 2>(job, slices, stream);
+      return launch<Lane, kWide, 8, 2>(job, slices, stream);
   }
 }
 

@@ -17,28 +17,28 @@ ALU = set("""LOP3 PRMT SHF IADD3 ISETP SEL LEA FSETP FMNMX IMNMX FSEL VOTE PLOP3
 # lane in one turn of that loop, and the budgets: instructions and ALU instructions per weight,
 # registers. They hold for all architectures; docs/cuda.md, "Tests", has the command for all six.
 LOOPS = [
-    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi[248]ELi1E", "IMMA", 128, 1.7, 1.0, 80),
-    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi8ELi2E", "IMMA", 128, 1.95, 0.95, 96),
-    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
-    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
-    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 80),
-    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
-    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi[248]ELi1E", "IMMA", 128, 4.2, 2.9, 104),
-    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi8ELi2E", "IMMA", 128, 4.7, 2.9, 120),
-    (r"gemv_kernelINS0_10NibbleLaneELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
-    (r"gemv_kernelINS0_10NibbleLaneELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
-    (r"gemv_kernelINS0_9DenseLaneELi[248]ELi1E", "IMMA", 128, 4.5, 2.85, 80),
-    (r"gemv_kernelINS0_9DenseLaneELi8ELi2E", "IMMA", 128, 4.95, 2.85, 112),
-    (r"gemv_kernelINS0_10PairedLaneELi[248]ELi1E", "IMMA", 128, 3.05, 2.1, 80),
-    (r"gemv_kernelINS0_10PairedLaneELi8ELi2E", "IMMA", 128, 3.5, 2.1, 116),
-    (r"gemv_kernelINS0_7RawLaneILi0EEELi[248]ELi1E", "IMMA", 128, 9.1, 6.2, 80),
-    (r"gemv_kernelINS0_7RawLaneILi0EEELi8ELi2E", "IMMA", 128, 9.3, 6.2, 112),
-    (r"gemv_kernelINS0_7RawLaneILi1EEELi[248]ELi1E", "IMMA", 128, 9.9, 7.0, 96),
-    (r"gemv_kernelINS0_7RawLaneILi1EEELi8ELi2E", "IMMA", 128, 10.2, 7.1, 112),
-    (r"gemv_kernelINS0_7RawLaneILi2EEELi[248]ELi1E", "IMMA", 128, 11.1, 8.2, 128),
-    (r"gemv_kernelINS0_7RawLaneILi2EEELi8ELi2E", "IMMA", 128, 11.5, 8.2, 128),
-    (r"gemv_kernelINS0_7RawLaneILi3EEELi[248]ELi1E", "IMMA", 128, 12.8, 9.6, 128),
-    (r"gemv_kernelINS0_7RawLaneILi3EEELi8ELi2E", "IMMA", 128, 12.9, 9.5, 136),
+    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi\dELi[248]ELi1E", "IMMA", 128, 1.7, 1.0, 64),
+    (r"gemv_kernelINS0_8FastLaneILi0E.*?EELi\dELi8ELi2E", "IMMA", 128, 1.95, 0.95, 96),
+    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi\dELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 64),
+    (r"gemv_kernelINS0_8FastLaneILi1E.*?EELi\dELi8ELi2E", "IMMA", 128, 2.4, 1.2, 96),
+    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi\dELi[248]ELi1E", "IMMA", 128, 2.7, 1.72, 64),
+    (r"gemv_kernelINS0_8FastLaneILi2E.*?EELi\dELi8ELi2E", "IMMA", 128, 3.1, 1.72, 112),
+    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi\dELi[248]ELi1E", "IMMA", 128, 4.2, 2.9, 112),
+    (r"gemv_kernelINS0_8FastLaneILi3E.*?EELi\dELi8ELi2E", "IMMA", 128, 4.7, 2.9, 120),
+    (r"gemv_kernelINS0_10NibbleLaneELi\dELi[248]ELi1E", "IMMA", 128, 1.9, 1.2, 80),
+    (r"gemv_kernelINS0_10NibbleLaneELi\dELi8ELi2E", "IMMA", 128, 2.4, 1.2, 112),
+    (r"gemv_kernelINS0_9DenseLaneELi\dELi[248]ELi1E", "IMMA", 128, 4.6, 2.855, 80),
+    (r"gemv_kernelINS0_9DenseLaneELi\dELi8ELi2E", "IMMA", 128, 4.95, 2.9, 112),
+    (r"gemv_kernelINS0_10PairedLaneELi\dELi[248]ELi1E", "IMMA", 128, 3.1, 2.1, 80),
+    (r"gemv_kernelINS0_10PairedLaneELi\dELi8ELi2E", "IMMA", 128, 3.5, 2.1, 116),
+    (r"gemv_kernelINS0_7RawLaneILi0EEELi\dELi[248]ELi1E", "IMMA", 128, 9.1, 6.2, 80),
+    (r"gemv_kernelINS0_7RawLaneILi0EEELi\dELi8ELi2E", "IMMA", 128, 9.3, 6.2, 128),
+    (r"gemv_kernelINS0_7RawLaneILi1EEELi\dELi[248]ELi1E", "IMMA", 128, 9.9, 7.0, 120),
+    (r"gemv_kernelINS0_7RawLaneILi1EEELi\dELi8ELi2E", "IMMA", 128, 10.2, 7.1, 128),
+    (r"gemv_kernelINS0_7RawLaneILi2EEELi\dELi[248]ELi1E", "IMMA", 128, 11.1, 8.2, 128),
+    (r"gemv_kernelINS0_7RawLaneILi2EEELi\dELi8ELi2E", "IMMA", 128, 11.5, 8.2, 128),
+    (r"gemv_kernelINS0_7RawLaneILi3EEELi\dELi[248]ELi1E", "IMMA", 128, 12.8, 9.6, 128),
+    (r"gemv_kernelINS0_7RawLaneILi3EEELi\dELi8ELi2E", "IMMA", 128, 12.9, 9.5, 128),
     (r"gemm_kernelINS0_8FastLaneILi0E", "HMMA", 128, 6.6, 2.1, 216),
     (r"gemm_kernelINS0_8FastLaneILi1E", "HMMA", 128, 7.8, 3.4, 216),
     (r"gemm_kernelINS0_8FastLaneILi2E", "HMMA", 128, 8.7, 4.4, 224),
@@ -99,8 +99,9 @@ def resources(tool, library, architecture):
 
 
 def opcode(instruction):
-    """PRMT of "@!P0 PRMT R1, ..."."""
-    return re.sub(r"^@!?U?P\S+\s+", "", instruction).split()[0].split(".")[0]
+    """PRMT of "@!P0 PRMT R1, ...", LDG.EF of a load that L1 evicts first."""
+    first, *modifiers = re.sub(r"^@!?U?P\S+\s+", "", instruction).split()[0].split(".")
+    return first + ".EF" if "EF" in modifiers else first
 
 
 def loops(code):
@@ -118,6 +119,15 @@ def inside(loop, outer):
     return outer[0] <= loop[0] and loop[1] <= outer[1]
 
 
+def check_ahead(report, name, body):
+    """The loads of the next tile (evict-first) come before the mma of the one in hand, in both
+    halves of a turn. Left alone, ptxas puts them off to spare registers; warps wait for DRAM."""
+    tile = body.count("IMMA") // 2
+    before = [body[:i].count("IMMA") % tile for i, op in enumerate(body) if op == "LDG.EF"]
+    report(before != [] and not any(before),
+           f"{name}: {sum(b > 0 for b in before)} of {len(before)} loads behind an mma (none)")
+
+
 def check_loop(report, name, code, used, entry):
     _, marker, weights, most_all, most_alu, most_registers = entry
     bodies = [loop[2] for loop in loops(code)]
@@ -132,6 +142,8 @@ def check_loop(report, name, code, used, entry):
     report(alu <= most_alu, f"{name}: {alu:.2f} ALU instructions per weight (<= {most_alu})")
     report(used["REG"] <= most_registers,
            f"{name}: {used['REG']} registers (<= {most_registers})")
+    if marker == "IMMA" and "RawLane" not in name:
+        check_ahead(report, name, body)
 
 
 def check_h4(report, name, code):

@@ -86,9 +86,9 @@ set(ecco_DIR "\${CMAKE_SOURCE_DIR}/lib")
 find_package(ecco QUIET \${KIND} cuda)
 message("found: \${ecco_FOUND}, cuda: \${ecco_cuda_FOUND}. \${ecco_NOT_FOUND_MESSAGE}")
 END
-  local lacks='does not have'
+  local lacks="which the CUDA toolkit in /toolkit/lib does not have"
   find_cuda COMPONENTS \
-    "found: 0, cuda: . ecco::cuda needs CUDA::cublas, which the CUDA toolkit in /toolkit/lib $lacks" \
+    "found: 0, cuda: . ecco::cuda needs CUDA::cublas, $lacks" \
     cudart_static
   find_cuda COMPONENTS 'ecco::cuda needs CUDA::cudart_static, CUDA::cublas, which'
   find_cuda OPTIONAL_COMPONENTS 'found: 1, cuda: .' cudart_static

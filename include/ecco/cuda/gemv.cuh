@@ -70,13 +70,13 @@ struct TileLane {
   /// Place of a warp in a row of tiles.
   struct Cursor {
     const uint4* tile;
-    int lane;
+    unsigned lane;
 
     __device__ __forceinline__ Cursor(const uint4* tiles, unsigned /*rows*/, unsigned column_tiles,
                                       unsigned row_tile, unsigned column, int lane_)
         : tile(tiles +
                (static_cast<std::size_t>(row_tile) * column_tiles + column) * Lane::kWords),
-          lane(lane_) {}
+          lane(static_cast<unsigned>(lane_)) {}
     /// Loads the lane's share of the tile so many columns further.
     __device__ __forceinline__ void load(Lane& share, int columns) const {
       share.load(tile + columns * Lane::kWords, lane);
@@ -131,24 +131,37 @@ __device__ __forceinline__ std::uint32_t gate_last(std::uint32_t first, std::uin
 template <int NT>
 using Accumulators = float[NT][4];
 
+/// Activations of a block of 128 columns, as B fragments.
+template <int NT>
+struct Fragments {
+  uint4 words[NT][2];
+  float2 factors[NT];  ///< of the columns 2 t and 2 t + 1
+};
+
+/// `x` = the lane's first words of the block's activations in fragment order, NB of 8 columns
+/// stored; `factors` = theirs at column 2 t. With eight columns these are plain loads, which a
+/// barrier keeps in their place; with sixteen, loads that ptxas may put off to spare registers.
+template <int NB, int NT>
+__device__ __forceinline__ Fragments<NT> load_fragments(const uint4* x, const float* factors) {
+  const auto load = [](const auto* from) { return NT == 1 ? *from : __ldg(from); };
+  Fragments<NT> out;
+#pragma unroll
+  for (int n = 0; n < NT; ++n) {
+    out.words[n][0] = load(x + n * 8 * NB);
+    out.words[n][1] = load(x + n * 8 * NB + 4 * NB);
+    out.factors[n] = load(reinterpret_cast<const float2*>(factors + 8 * n));
+  }
+  return out;
+}
+
 /// acc += 16 rows x activations: with d = the exact integer product of a block, weight factor w
 /// and activation factor f, acc = fma(round(w f), d, acc). Whole warps call it. decode(q, parts)
 /// gives the A registers of mma q, q ascending; the tensor core adds the parts. `row_factor` = w
-/// of the rows g and g + 8, `x` = the lane's first words of the block's activations in fragment
-/// order, `factors` = theirs at column 2 t.
-template <int kParts, int NB, int NT, typename Decode>
+/// of the rows g and g + 8.
+template <int kParts, int NT, typename Decode>
 __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row_factor)[2],
-                                              const uint4* x, const float* factors,
-                                              Accumulators<NT>& acc) {
-  uint4 b[NT][2];
-#pragma unroll
-  for (int n = 0; n < NT; ++n) {
-    b[n][0] = __ldg(x + n * 8 * NB);
-    b[n][1] = __ldg(x + n * 8 * NB + 4 * NB);
-  }
-  // 0x4B400000 is 1.5 * 2^23: an accumulator that starts there is a float's bits at the end, since
-  // |d| <= 128 * 128 * 128 < 2^22.
-  constexpr int kStart[4] = {0x4B400000, 0x4B400000, 0x4B400000, 0x4B400000};
+                                              const Fragments<NT>& x, Accumulators<NT>& acc) {
+  constexpr int kZero[4] = {};
   int d[NT][4];
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
@@ -156,13 +169,13 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
     decode(q, parts);
 #pragma unroll
     for (int n = 0; n < NT; ++n) {
-      const uint4& words = b[n][q / 2];
+      const uint4& words = x.words[n][q / 2];
       const std::uint32_t b0 = q % 2 == 0 ? words.x : words.z;
       const std::uint32_t b1 = q % 2 == 0 ? words.y : words.w;
 #pragma unroll
       for (int k = 0; k < kParts; ++k) {
         if (q == 0 && k == 0) {
-          mma_s8(d[n], parts[k], b0, b1, kStart);
+          mma_s8(d[n], parts[k], b0, b1, kZero);
         } else {
           mma_s8(d[n], parts[k], b0, b1, d[n]);
         }
@@ -171,10 +184,10 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
   }
 #pragma unroll
   for (int n = 0; n < NT; ++n) {
-    const float2 column = __ldg(reinterpret_cast<const float2*>(factors + 8 * n));
+    const float2& column = x.factors[n];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float product = bits_float(static_cast<std::uint32_t>(d[n][i])) - 12582912.0f;
+      const float product = static_cast<float>(d[n][i]);  // exact: |d| <= 2^21
       const float factor = __fmul_rn(row_factor[i / 2], i % 2 == 0 ? column.x : column.y);
       acc[n][i] = __fmaf_rn(factor, product, acc[n][i]);
     }
@@ -187,12 +200,12 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
 /// ecco::cuda::FastLane<2> share;  // P4, gemv_fast.cuh
 /// share.load(tile, lane);
 /// ecco::cuda::Accumulators<1> acc = {};
-/// ecco::cuda::multiply_tile<ecco::cuda::FastLane<2>, 8, 1>(share, lane % 4, x, factors, tables,
-///                                                         acc);
+/// const auto fragments = ecco::cuda::load_fragments<8, 1>(x, factors);  // see there
+/// ecco::cuda::multiply_tile(share, lane % 4, fragments, tables, acc);
 /// @endcode
-template <typename Lane, int NB, int NT>
-__device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uint4* x,
-                                              const float* factors, const GemvTables<Lane>& tables,
+template <typename Lane, int NT>
+__device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const Fragments<NT>& x,
+                                              const GemvTables<Lane>& tables,
                                               Accumulators<NT>& acc) {
   Gated<Lane::kTableWords> gated[2];
   float row_factor[2];
@@ -203,9 +216,9 @@ __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const uin
     row_factor[half] = tables.factors[header >> 8 & 255u];
   }
   typename Lane::Decoder decoder(lane, tables.codes, t);
-  multiply_rows<Lane::kParts, NB, NT>(
+  multiply_rows<Lane::kParts>(
       [&](int q, std::uint32_t(&parts)[Lane::kParts][4]) { decoder.decode(q, gated, parts); },
-      row_factor, x, factors, acc);
+      row_factor, x, acc);
 }
 
 }  // namespace ecco::cuda

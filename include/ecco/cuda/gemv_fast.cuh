@@ -23,7 +23,7 @@ struct FastLane : TileLane<FastLane<R, kValues>> {
   std::uint32_t gates[2][Tile::kGates > 0 ? Tile::kGates : 1];
   std::uint32_t header;
 
-  __device__ __forceinline__ void load(const uint4* tile, int lane) {
+  __device__ __forceinline__ void load(const uint4* tile, unsigned lane) {
     const auto* words = reinterpret_cast<const std::uint32_t*>(tile);
     const uint4 first = __ldcs(tile + lane);
     nibbles[0][0] = first.x, nibbles[0][1] = first.y, nibbles[0][2] = first.z;

@@ -20,7 +20,7 @@ struct PairedLane : TileLane<PairedLane> {
   std::uint32_t gates;
   std::uint32_t header;
 
-  __device__ __forceinline__ void load(const uint4* tile, int lane) {
+  __device__ __forceinline__ void load(const uint4* tile, unsigned lane) {
     low = __ldcs(tile + lane);
     high = __ldcs(tile + 32 + lane);
     gates = __ldcs(reinterpret_cast<const std::uint32_t*>(tile + 64) + lane);

@@ -22,7 +22,10 @@ MUTANTS = {
         ("sync", "} __syncthreads(); reduce", "} reduce"),
         ("split-K", "(blockIdx.y + 1) * job.slice), static_cast<int>(job.column_tiles))",
          "(blockIdx.y + 1) * job.slice), static_cast<int>((blockIdx.y + 1) * job.slice))"),
-        ("stale accumulator", "if (left > 2) cursor.load(even, 2 * kWarps);", ""),
+        ("stale accumulator", "if (more) cursor.load(next, (at + 1) * kWarps);",
+         "if (more && at == 0) cursor.load(next, (at + 1) * kWarps);"),
+        ("stale accumulator",
+         "cursor_of(row_tile + gridDim.x).load(first, 0);", "(void)first;"),
     ],
     ("cuda/add_slices.cu", "cuda/add_slices.cu", "gemv"): [
         ("split-K", "slice < job.slices; ++slice", "slice + 1 < job.slices; ++slice"),
