@@ -6,7 +6,7 @@ MUTANTS = {
          "? table.words[2 * k + 1] : table.words[2 * k]"),
         ("mask", "0x7A", "0x3A"),
         ("stale accumulator", "mma_s8(d[n], parts[k], b0, b1, d[n]);",
-         "mma_s8(d[n], parts[k], b0, b1, kStart);"),
+         "mma_s8(d[n], parts[k], b0, b1, kZero);"),
         ("rounding", "__fmaf_rn(factor, product, acc[n][i])",
          "__fmaf_rz(factor, product, acc[n][i])"),
         ("lane", "row_factor[i / 2]", "row_factor[i % 2]"),
