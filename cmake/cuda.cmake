@@ -25,6 +25,17 @@ if(NOT CMAKE_CUDA_COMPILER)
     return()
   endif()
 endif()
+# Tried before CMake tries to compile, which an older nvcc fails at with a page of text.
+set(needed 12.8)  # the first that makes code for sm_100 and sm_120
+execute_process(COMMAND "${CMAKE_CUDA_COMPILER}" --version OUTPUT_VARIABLE nvcc_text ERROR_QUIET)
+if(nvcc_text MATCHES "release ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_LESS needed)
+  set(reason "${CMAKE_CUDA_COMPILER} is of release ${CMAKE_MATCH_1}, and ${needed} is needed")
+  if(ECCO_CUDA STREQUAL "AUTO")
+    message(STATUS "CUDA: ${reason}: GPU kernels are left out")
+    return()
+  endif()
+  message(FATAL_ERROR "ECCO_CUDA is ON, but ${reason}")
+endif()
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES ${ECCO_CUDA_ARCHITECTURES})  # CMake's default is older than nvcc 13
 endif()

@@ -56,12 +56,23 @@ pip_install() {
   "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 
+# Prints the nvcc of this machine, if one is there that cmake/cuda.cmake takes.
+find_nvcc() {
+  local nvcc release
+  for nvcc in nvcc /usr/local/cuda/bin/nvcc; do
+    release=$("$nvcc" --version 2> /dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p') || continue
+    if printf '%s\n' 12.8 "$release" | sort --version-sort --check=quiet; then
+      command -v "$nvcc"
+      return
+    fi
+  done
+}
+
 # Sets cuda_options, what CMake needs to build the GPU kernels: with the nvcc of this machine, or
 # else with NVIDIA's packages from PyPI; without both, CUDA is off.
 find_cuda() {
   local nvcc top packages=$cuda_tools log=build/Install-CUDA.log
-  nvcc=$(command -v nvcc || true)
-  [ -n "$nvcc" ] || nvcc=$(command -v /usr/local/cuda/bin/nvcc || true)
+  nvcc=$(find_nvcc)
   [ -n "$nvcc" ] || packages="$packages $cuda_compiler"
   # shellcheck disable=SC2086  # a list of words
   if pip_install cuda-venv $packages > "$log" 2>&1 < /dev/null; then
@@ -77,7 +88,7 @@ find_cuda() {
     echo "No tests of machine code: NVIDIA's disassembler cannot be had from PyPI; see $log"
   else
     cuda_options=(-DECCO_CUDA=OFF)
-    echo "CUDA is off: no nvcc here, and NVIDIA's packages cannot be had from PyPI; see $log"
+    echo "CUDA is off: no nvcc from 12.8 on, NVIDIA's packages cannot be had from PyPI; see $log"
     return
   fi
   cuda_options+=(-DECCO_CUDA=ON "-DCMAKE_CUDA_COMPILER=$nvcc"

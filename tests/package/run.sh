@@ -95,6 +95,59 @@ END
   find_cuda COMPONENTS 'found: 1, cuda: TRUE.' cudart_static cublas
 }
 
+# fake_nvcc RELEASE: an nvcc in the folder nvcc, which knows its version and nothing else.
+fake_nvcc() {
+  mkdir -p nvcc
+  printf '#!/bin/sh\necho "Cuda compilation tools, release %s, V%s.1"\n' "$1" "$1" > nvcc/nvcc
+  chmod +x nvcc/nvcc
+}
+
+# with_nvcc RELEASE MODE STATUS EXPECTED: how a project that includes cuda.cmake is configured with
+# ECCO_CUDA=MODE (status 0: it is), and what is said of an nvcc of that release.
+with_nvcc() {
+  local status=0
+  fake_nvcc "$1"
+  rm -rf build
+  CUDACXX=$work/nvcc/nvcc cmake -S . -B build -DECCO_CUDA="$2" > nvcc.log 2>&1 || status=1
+  [ $status = "$3" ] || fail "nvcc $1, $2: status $status: $(cat nvcc.log)"
+  tr -s '\n ' ' ' < nvcc.log | grep -qF "$4" || fail "no '$4' in $(cat nvcc.log)"
+}
+
+# options_with_nvcc RELEASE: what find_cuda of the scripts gives to CMake, with nvcc's packages of
+# PyPI as a folder without files.
+options_with_nvcc() {
+  fake_nvcc "$1"
+  PATH="$work/nvcc:$PATH" bash -c 'source scripts/lib.sh
+    pip_install() { mkdir -p "build/$1/lib/python3/site-packages/nvidia/cu13"; }
+    find_cuda
+    echo "${cuda_options[@]}"'
+}
+
+# An nvcc that is too old is told from one that is missing or broken, and breaks no build for CPUs.
+cuda_versions() {
+  cat > CMakeLists.txt << END
+cmake_minimum_required(VERSION 3.25)
+project(cuda_versions LANGUAGES CXX)
+include("$source/cmake/cuda.cmake")
+message("with CUDA: \${ECCO_WITH_CUDA}")
+END
+  local reason="$work/nvcc/nvcc is of release 12.7, and 12.8 is needed"
+  with_nvcc 12.7 AUTO 0 "CUDA: $reason: GPU kernels are left out"
+  with_nvcc 12.7 AUTO 0 'with CUDA: OFF'
+  with_nvcc 12.7 ON 1 "ECCO_CUDA is ON, but $reason"
+  with_nvcc 9.2 AUTO 0 'with CUDA: OFF'
+  with_nvcc 12.7 OFF 0 'with CUDA: OFF'
+  with_nvcc 12.8 AUTO 1 'CUDA compiler identification'  # CMake tries to compile
+
+  mkdir scripts
+  cp "$source/scripts/lib.sh" scripts
+  options_with_nvcc 12.8 | grep -F -e "-DCMAKE_CUDA_COMPILER=$work/nvcc/nvcc" ||
+    fail "an nvcc of release 12.8 was not taken"
+  options_with_nvcc 12.7 > options
+  ! grep -F "$work/nvcc/nvcc" options || fail "an nvcc of release 12.7 was taken"
+  grep -F -e -DECCO_CUDA=ON options || fail "no other nvcc was taken"
+}
+
 # add_subdirectory with a shared library, installed from there, then find_package on that.
 shared_library() {
   configure embedded -DECCO_SOURCE_DIR="$source" -DBUILD_SHARED_LIBS=ON -DECCO_INSTALL=ON
