@@ -161,9 +161,10 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// cols, y = batch x rows, batch 0..16, all in device memory. Weights enter exactly; the sum of a
 /// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
-/// group of x with a NaN or an infinity makes its vector's results NaN. `workspace` is aligned to
-/// 16 bytes and not used by other work at the same time. Errors: shape_mismatch, invalid_argument,
-/// unsupported (2^31 rows or columns), device_error.
+/// group of x with a NaN or an infinity makes its vector's results NaN, one whose magnitudes are all
+/// below 2^-100 counts as zeros. `workspace` is aligned to 16 bytes and not used by other work at
+/// the same time. Errors: shape_mismatch, invalid_argument, unsupported (2^31 rows or columns),
+/// device_error.
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
