@@ -161,9 +161,9 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// cols, y = batch x rows, batch 0..16, all in device memory. Weights enter exactly; the sum of a
 /// group of 128 is an exact integer, and the order of the binary32 sums depends only on the shape
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
-/// group of x with a NaN or an infinity makes its vector's results NaN, one whose magnitudes are all
-/// below 2^-100 counts as zeros. `workspace` is aligned to 16 bytes and not used by other work at
-/// the same time. Errors: shape_mismatch, invalid_argument, unsupported (2^31 rows or columns),
+/// group of x with a NaN or an infinity makes its vector's results NaN; one without a magnitude of
+/// 2^-100 or more counts as zeros. `workspace` is aligned to 16 bytes and not used by other work
+/// at the same time. Errors: shape_mismatch, invalid_argument, unsupported (2^31 rows or columns),
 /// device_error.
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
@@ -183,12 +183,12 @@ enum class GemmPath : std::uint8_t {
 };
 
 /// Smallest batch that gemm multiplies in half; smaller ones are left to gemv. By counts of
-/// instructions, to be confirmed on a GPU (docs/cuda.md, "Prefill").
+/// instructions, and times of 16 and 64 vectors on an H200 (docs/cuda.md, "Prefill").
 inline constexpr std::size_t kGemmFrom = kMaxBatch + 1;
 
-/// Smallest batch that gemm leaves to cuBLAS where it may choose. Modelled for A100 and H100, not
-/// measured: up to three blocks of 64 vectors, own kernels take less time than decoding to memory
-/// and reading it again (docs/cuda.md, "Prefill").
+/// Smallest batch that gemm leaves to cuBLAS where it may choose. Interpolated between times of 64
+/// and 512 vectors on an H200, for fast and paired tiles of P4: up to three blocks of 64 vectors,
+/// own kernels take less time than decoding to memory and cuBLAS (docs/cuda.md, "Prefill").
 inline constexpr std::size_t kBlasFrom = 3 * 64 + 1;
 
 namespace detail {
