@@ -196,7 +196,8 @@ struct HalfProduct;
 using HalfProductCall = Status (*)(void* handle, const HalfProduct& product, Stream stream);
 }  // namespace detail
 
-/// A cuBLAS handle of one device; movable. Only programs that create one need cuBLAS.
+/// A cuBLAS handle of one device; movable. Programs that create none call nothing of cuBLAS, but
+/// link it, too, if the library was built with it.
 class Blas {
  public:
   Blas(Blas&& other) noexcept { *this = std::move(other); }
