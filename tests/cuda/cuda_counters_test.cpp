@@ -38,6 +38,11 @@ Counts last_launch(double values) {
 constexpr std::size_t kRows = 32;
 constexpr std::size_t kCols = 21120;
 
+/// Of kRows x kCols values, per block of 128.
+double per_block(std::uint64_t sectors) {
+  return 128.0 * static_cast<double>(sectors) / (kRows * kCols);
+}
+
 /// Lengths 3 x 4, 4 x 4, 5 x 8, and blocks whose symbols are as frequent as their codes are short:
 /// about 3.75 bits a value, no clipping and an outlier or none, as an encoder makes them.
 Result<CompressedTensor> h4_tensor(std::mt19937& random, std::size_t rows, std::size_t cols) {
@@ -79,12 +84,39 @@ Counts decode(Codec codec, cuda::H4Decoder decoder = cuda::H4Decoder::lane) {
   return last_launch(kRows * kCols);
 }
 
-TEST_F(CudaCounters, DecodeP4) {
-  const Counts counts = decode(Codec::p4);
-  std::printf("decode p4: %.2f PTX, %.2f wavefronts\n", counts.instructions, counts.wavefronts);
-  EXPECT_LE(counts.instructions, 22.0);
-  EXPECT_LE(counts.wavefronts, 7.6);
-  EXPECT_EQ(counts.write_sectors, kRows * kCols * 2 / 32);  // each once
+TEST_F(CudaCounters, DecodePlanar) {
+  struct Budget {
+    Codec codec;
+    double instructions;
+    double wavefronts;
+    double sectors;  ///< read per block
+  };
+  for (const Budget& budget : {Budget{Codec::p2, 21.0, 7.0, 2.5},
+                               {Codec::p3, 22.2, 7.1, 3.7},
+                               {Codec::p4, 22.0, 7.6, 5.1},
+                               {Codec::p5, 25.6, 9.5, 7.1}}) {
+    const Counts counts = decode(budget.codec);
+    std::printf("decode %s: %.2f PTX, %.2f wavefronts, %.3f sectors read a block\n",
+                std::string(codec_name(budget.codec)).c_str(), counts.instructions,
+                counts.wavefronts, per_block(counts.read_sectors));
+    EXPECT_LE(counts.instructions, budget.instructions);
+    EXPECT_LE(counts.wavefronts, budget.wavefronts);
+    EXPECT_LE(per_block(counts.read_sectors), budget.sectors);
+    EXPECT_EQ(counts.write_sectors, kRows * kCols * 2 / 32);  // each once
+  }
+}
+
+TEST_F(CudaCounters, DecodeA8) {
+  constexpr std::size_t kBytes = kRows * kCols;  // a byte per value
+  const DeviceArray<std::uint8_t> blocks(std::vector<std::uint8_t>(kBytes, 77));
+  const DeviceArray<half> out(std::vector<half>(kRows * kCols));
+  ASSERT_TRUE(cuda::decode_a8(blocks.data(), 1.0f, dense_view(out.data(), kRows, kCols), nullptr));
+  const Counts counts = last_launch(kRows * kCols);
+  std::printf("decode a8: %.2f PTX, %.2f wavefronts\n", counts.instructions, counts.wavefronts);
+  EXPECT_LE(counts.instructions, 22.4);
+  EXPECT_EQ(counts.wavefronts, 0.0);
+  EXPECT_EQ(counts.read_sectors, kBytes / 32);
+  EXPECT_EQ(counts.write_sectors, kRows * kCols * 2 / 32);
 }
 
 TEST_F(CudaCounters, DecodeH4) {
@@ -179,8 +211,8 @@ TEST_F(CudaCounters, WeightedSumsOfAKvPage) {
   EXPECT_LE(attention(Codec::a8, 4, true).instructions, 23.8);
 }
 
-/// One product of a vector, its kernel alone: shapes give as many row tiles as slices are not
-/// needed for.
+/// One product of up to 16 vectors, its kernel alone: shapes give as many row tiles as slices are
+/// not needed for.
 Counts multiply(Codec codec, Layout layout, std::size_t batch) {
   const auto tensor = tensor_of(codec);
   EXPECT_TRUE(tensor);
@@ -198,46 +230,139 @@ Counts multiply(Codec codec, Layout layout, std::size_t batch) {
   job.slice = job.column_tiles;
   job.columns = static_cast<unsigned>(batch);
   job.sum_stride = kRows;
-  EXPECT_EQ(cuda::detail::gemv_tiles(codec, layout, job, 1, nullptr), cudaSuccess);
+  EXPECT_EQ(cuda::detail::gemv_launch(device->view(), job, 1, nullptr), cudaSuccess);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   const Counts counts = last_launch(kRows * kCols);
   if (codec == Codec::h4) return counts;  // the sparse corrections gather some sectors each
-  // Tiles once, in whole sectors; per tile and 8 columns the fragments that are stored and a
-  // sector of factors; per row tile all tables at most.
+  // Tiles once, in whole sectors (of raw blocks, lanes of a quad share some in two requests); per
+  // tile and 8 columns the fragments that are stored and a sector of factors; per row tile all
+  // tables at most.
   const std::size_t tiles = cuda::layout_bytes(codec, layout, kRows, kCols);
   const std::size_t stored = std::min(cuda::detail::stored_columns(job.columns), 8u);
   const std::size_t activations = (batch > 8 ? 2 : 1) * (4 * stored + 1);
-  EXPECT_LE(counts.read_sectors, tiles / 32 +
+  EXPECT_LE(counts.read_sectors, (layout == Layout::raw ? 2 : 1) * tiles / 32 +
                                      std::size_t{job.row_tiles} * job.column_tiles * activations +
                                      job.row_tiles * ((device->device_bytes() - tiles) / 32 + 64));
   EXPECT_GE(counts.read_sectors, tiles / 32);
   return counts;
 }
 
-TEST_F(CudaCounters, GemvOnTiles) {
-  struct Budget {
-    Codec codec;
-    Layout layout;
-    double instructions;
-    double instructions_16;
-    double wavefronts;
-  };
-  for (const Budget& budget : {Budget{Codec::p4, Layout::dense, 5.5, 6.1, 4.8},
-                               {Codec::p4, Layout::paired, 3.5, 4.0, 1.4},
-                               {Codec::p2, Layout::fast, 1.9, 2.4, 0.7},
-                               {Codec::p3, Layout::fast, 2.2, 2.7, 0.95},
-                               {Codec::p4, Layout::fast, 3.1, 3.6, 1.1},
-                               {Codec::p5, Layout::fast, 4.5, 5.2, 1.9},
-                               {Codec::h4, Layout::fast, 3.0, 4.0, 1.1}}) {
-    for (const std::size_t batch : {1u, 8u, 16u}) {
-      const Counts counts = multiply(budget.codec, budget.layout, batch);
-      std::printf("gemv %s, batch %zu: %.2f PTX, %.2f wavefronts\n",
-                  test::kind_name(budget.codec, budget.layout).c_str(), batch, counts.instructions,
-                  counts.wavefronts);
-      EXPECT_LE(counts.instructions, batch == 16 ? budget.instructions_16 : budget.instructions);
-      EXPECT_LE(counts.wavefronts, budget.wavefronts);
-    }
+/// Most of what a product of 1, 8 or 16 vectors takes.
+struct GemvBudget {
+  Codec codec;
+  Layout layout;
+  double instructions;
+  double instructions_16;
+  double wavefronts;
+};
+
+void expect_within(const GemvBudget& budget) {
+  for (const std::size_t batch : {1u, 8u, 16u}) {
+    const Counts counts = multiply(budget.codec, budget.layout, batch);
+    std::printf("gemv %s, batch %zu: %.2f PTX, %.2f wavefronts\n",
+                test::kind_name(budget.codec, budget.layout).c_str(), batch, counts.instructions,
+                counts.wavefronts);
+    EXPECT_LE(counts.instructions, batch == 16 ? budget.instructions_16 : budget.instructions);
+    EXPECT_LE(counts.wavefronts, budget.wavefronts);
   }
+}
+
+TEST_F(CudaCounters, GemvOnTiles) {
+  expect_within({Codec::p4, Layout::dense, 5.5, 6.1, 4.8});
+  expect_within({Codec::p4, Layout::paired, 3.5, 4.0, 1.4});
+  expect_within({Codec::p2, Layout::fast, 1.9, 2.4, 0.7});
+  expect_within({Codec::p3, Layout::fast, 2.2, 2.7, 0.95});
+  expect_within({Codec::p4, Layout::fast, 3.1, 3.6, 1.1});
+  expect_within({Codec::p5, Layout::fast, 4.5, 5.2, 1.9});
+  expect_within({Codec::h4, Layout::fast, 3.0, 4.0, 1.1});
+}
+
+TEST_F(CudaCounters, GemvOnRawBlocks) {
+  expect_within({Codec::p2, Layout::raw, 11.6, 12.0, 6.9});
+  expect_within({Codec::p3, Layout::raw, 12.4, 13.0, 7.1});
+  expect_within({Codec::p4, Layout::raw, 13.5, 14.2, 7.3});
+  expect_within({Codec::p5, Layout::raw, 15.4, 16.0, 8.2});
+  expect_within({Codec::h4, Layout::raw, 17.1, 18.0, 29.9});
+}
+
+/// The kernel that rounds vectors to one or two digits.
+Counts quantize(bool two_digits) {
+  constexpr std::size_t kVectors = 8;
+  const DeviceArray<half> x(std::vector<half>(kVectors * kCols));
+  const unsigned n_tiles = two_digits ? 2 : 1;
+  const DeviceArray<std::uint32_t> fragments(
+      std::vector<std::uint32_t>(blocks_per_row(kCols) * n_tiles * 8 * 32));
+  const DeviceArray<float> factors(std::vector<float>(blocks_per_row(kCols) * n_tiles * 8));
+  const cuda::detail::QuantizeJob job{
+      kCols,         kCols, static_cast<unsigned>(blocks_per_row(kCols)),
+      n_tiles,       8,     fragments.data(),
+      factors.data()};
+  EXPECT_EQ(cuda::detail::quantize(job, x.data(), kVectors, two_digits, nullptr), cudaSuccess);
+  const Counts counts = last_launch(kVectors * kCols);
+  const double groups = kVectors * kCols / 128.0;
+  const double read = static_cast<double>(counts.read_sectors) / groups;
+  const double written = static_cast<double>(counts.write_sectors) / groups;
+  std::printf("quantize, %s: %.2f PTX, %.3f sectors read, %.3f written per 128 values\n",
+              two_digits ? "int16" : "int8", counts.instructions, read, written);
+  EXPECT_EQ(counts.wavefronts, 0.0);
+  EXPECT_LE(read, 32.0);  // a lane's four values lie apart, in four requests of all 8 sectors
+  EXPECT_LE(written, two_digits ? 10.0 : 5.0);
+  return counts;
+}
+
+TEST_F(CudaCounters, Quantize) {
+  EXPECT_LE(quantize(false).instructions, 33.4);
+  EXPECT_LE(quantize(true).instructions, 42.6);
+}
+
+/// Most of what a conversion takes; sectors per block.
+struct RepackBudget {
+  double instructions;
+  double wavefronts;
+  double read_sectors;
+  double write_sectors;
+};
+
+/// Blocks to tiles, or back, without a fault.
+void expect_within(const RepackBudget& budget, const cuda::DeviceTensorView& from, Layout to,
+                   std::span<std::uint8_t> out) {
+  const DeviceArray<std::uint32_t> faults({0});
+  ASSERT_TRUE(cuda::repack(from, to, out, faults.data(), nullptr));
+  const Counts counts = last_launch(kRows * kCols);
+  EXPECT_EQ(faults.values()[0], 0u);
+  std::printf("repack %s %s: %.2f PTX, %.2f wavefronts, %.3f sectors read, %.3f written a block\n",
+              to == Layout::raw ? "from" : "to",
+              test::kind_name(from.codec, to == Layout::raw ? from.layout : to).c_str(),
+              counts.instructions, counts.wavefronts, per_block(counts.read_sectors),
+              per_block(counts.write_sectors));
+  EXPECT_LE(counts.instructions, budget.instructions);
+  EXPECT_LE(counts.wavefronts, budget.wavefronts);
+  EXPECT_LE(per_block(counts.read_sectors), budget.read_sectors);
+  EXPECT_LE(per_block(counts.write_sectors), budget.write_sectors);
+}
+
+/// Both ways.
+void expect_within(Codec codec, Layout layout, const RepackBudget& to_tiles,
+                   const RepackBudget& to_blocks) {
+  const auto tensor = tensor_of(codec);
+  ASSERT_TRUE(tensor);
+  const auto raw = cuda::upload(tensor->view());
+  const auto tiles = cuda::upload(tensor->view(), layout);
+  ASSERT_TRUE(raw && tiles);
+  const std::size_t block_bytes = tensor->blocks().size();
+  const std::size_t tile_bytes = cuda::layout_bytes(codec, layout, kRows, kCols);
+  const test::DeviceWorkspace out(std::max(tile_bytes, block_bytes));
+  expect_within(to_tiles, raw->view(), layout, out.span().first(tile_bytes));
+  expect_within(to_blocks, tiles->view(), Layout::raw, out.span().first(block_bytes));
+}
+
+TEST_F(CudaCounters, Repack) {
+  expect_within(Codec::p4, Layout::dense, {29.0, 9.8, 7.3, 2.25}, {26.9, 4.6, 5.4, 4.1});
+  expect_within(Codec::p4, Layout::paired, {25.8, 6.2, 4.3, 2.7}, {23.0, 0.0, 2.32, 4.1});
+  expect_within(Codec::p2, Layout::fast, {19.5, 6.2, 2.0, 5.13}, {19.6, 0.0, 1.57, 2.1});
+  expect_within(Codec::p3, Layout::fast, {18.6, 6.2, 3.0, 2.13}, {20.8, 0.0, 2.07, 3.1});
+  expect_within(Codec::p4, Layout::fast, {30.7, 6.2, 4.0, 3.13}, {22.6, 0.0, 2.57, 4.1});
+  expect_within(Codec::p5, Layout::fast, {32.8, 6.2, 5.0, 6.13}, {25.2, 0.0, 3.07, 5.15});
 }
 
 TEST_F(CudaCounters, DecodeTiles) {

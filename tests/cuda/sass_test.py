@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Static gates on the machine code of ecco_cuda: no spills and no local memory in any kernel,
-registers and instructions per weight of the main loops within budgets.
+registers and instructions per weight of the main loops, or in all, within budgets. A kernel without
+a budget fails.
 
 Usage: sass_test.py CUOBJDUMP LIBRARY ARCHITECTURE...
 """
@@ -62,8 +63,10 @@ LOOPS = [
     (r"decode_kernelILi1ENS_4halfELb1E", "F2FP", 32, 16.9, 9.3, 40),
     (r"decode_kernelILi3ENS_4halfELb1E", "F2FP", 32, 19.5, 11.6, 56),
     # Encoders: the loop over blocks, each inner loop and slow path of a division counted once.
-    (r"encode_a8_kernelINS_4halfELb1E", "SHFL", 4, 90, 32, 40),
-    (r"encode_h4_kernelINS_4halfELb1E", "REDUX", 4, 400, 180, 60),
+    (r"encode_a8_kernelI(NS_(4half|8bfloat16)E|f)Lb[01]E", "SHFL", 4, 90, 32, 40),
+    (r"encode_h4_kernelI(NS_(4half|8bfloat16)E|f)Lb[01]E", "REDUX", 4, 400, 180, 60),
+    (r"encode_planar_kernelILi0E", "REDUX", 4, 742, 356, 116),
+    (r"encode_planar_kernelILi1E", "REDUX", 4, 746, 360, 112),
     (r"encode_planar_kernelILi2E", "REDUX", 4, 820, 400, 120),
     (r"encode_planar_kernelILi3E", "REDUX", 4, 950, 430, 120),
     (r"planar_scores_kernelILi2ELi1E", "FFMA", 32, 18.8, 10.4, 56),
@@ -73,6 +76,81 @@ LOOPS = [
     (r"sums_kernelINS\d?_10PlanarRowsILi2EEELi4E", "FFMA", 32, 19.6, 9.4, 88),
     (r"sums_kernelINS\d?_6A8RowsELi1E", "FFMA", 8, 12, 6.9, 40),
     (r"sums_kernelINS\d?_6A8RowsELi4E", "FFMA", 8, 17.5, 7.7, 60),
+    (r"planar_scores_kernelILi0ELi1E", "FFMA", 32, 16.7, 8.3, 48),
+    (r"planar_scores_kernelILi0ELi4E", "FFMA", 32, 20.6, 8.6, 84),
+    (r"planar_scores_kernelILi1ELi1E", "FFMA", 32, 17.9, 9.2, 52),
+    (r"planar_scores_kernelILi1ELi4E", "FFMA", 32, 21.8, 9.5, 84),
+    (r"planar_scores_kernelILi3ELi1E", "FFMA", 32, 20.5, 11.6, 68),
+    (r"planar_scores_kernelILi3ELi4E", "FFMA", 32, 24.4, 11.6, 84),
+    (r"sums_kernelINS\d?_10PlanarRowsILi0EEELi1E", "FFMA", 32, 13.9, 7.4, 76),
+    (r"sums_kernelINS\d?_10PlanarRowsILi0EEELi4E", "FFMA", 32, 17.3, 7.4, 84),
+    (r"sums_kernelINS\d?_10PlanarRowsILi1EEELi1E", "FFMA", 32, 15.0, 8.2, 76),
+    (r"sums_kernelINS\d?_10PlanarRowsILi1EEELi4E", "FFMA", 32, 18.5, 8.3, 84),
+    (r"sums_kernelINS\d?_10PlanarRowsILi3EEELi1E", "FFMA", 32, 17.7, 10.6, 80),
+    (r"sums_kernelINS\d?_10PlanarRowsILi3EEELi4E", "FFMA", 32, 21.1, 10.6, 96),
+    (r"a8_scores_kernelILi4E", "FFMA", 4, 44.3, 17.0, 44),
+    # Conversions: the loop over tiles.
+    (r"[^n]pack_kernel\w+10FastWriterILi0E", "SHFL", 64, 15.6, 11.0, 44),
+    (r"[^n]pack_kernel\w+10FastWriterILi1E", "SHFL", 64, 15.2, 10.8, 44),
+    (r"[^n]pack_kernel\w+10FastWriterILi2E", "SHFL", 64, 24.3, 18.7, 44),
+    (r"[^n]pack_kernel\w+10FastWriterILi3E", "SHFL", 64, 28.4, 20.8, 64),
+    (r"[^n]pack_kernel\w+11DenseWriter", "SHFL", 64, 20.3, 14.9, 44),
+    (r"[^n]pack_kernel\w+12PairedWriter", "SHFL", 64, 30.2, 20.3, 44),
+    (r"unpack_kernel\w+8FastLaneILi0E", "SHFL", 64, 10.3, 6.9, 44),
+    (r"unpack_kernel\w+8FastLaneILi1E", "SHFL", 64, 11.6, 7.5, 52),
+    (r"unpack_kernel\w+8FastLaneILi2E", "SHFL", 64, 13.0, 8.5, 52),
+    (r"unpack_kernel\w+8FastLaneILi3E", "SHFL", 64, 15.6, 10.3, 52),
+    (r"unpack_kernel\w+9DenseLane", "SHFL", 64, 14.9, 9.8, 52),
+    (r"unpack_kernel\w+10PairedLane", "SHFL", 64, 13.5, 8.9, 52),
+]
+
+# Decoders to all types and forms of rows: weights of a lane in a turn, registers; instructions and
+# ALU instructions per weight where rows are aligned or of float, of bfloat16 to rows of any
+# alignment, and of half to those.
+DECODERS = [
+    (r"decode_kernelINS0_8FastLaneILi0E\w+?", 64, 52, (9.7, 5.7), (20.9, 13.6), (55.9, 35.3)),
+    (r"decode_kernelINS0_8FastLaneILi1E\w+?", 64, 60, (10.7, 6.3), (22.1, 14.5), (57.1, 36.3)),
+    (r"decode_kernelINS0_8FastLaneILi2E\w+?", 64, 68, (18.1, 8.9), (26.6, 16.8), (59.6, 37.9)),
+    (r"decode_kernelINS0_8FastLaneILi3E\w+?", 64, 84, (16.7, 11.3), (29.9, 20.0), (63.0, 41.1)),
+    (r"decode_kernelINS\d?_16NibbleDecodeLaneE", 64, 64, (11.7, 6.3), (23.0, 14.5), (58.1, 36.3)),
+    (r"decode_kernelINS0_9DenseLaneE", 64, 68, (15.4, 9.4), (26.8, 17.6), (61.8, 39.3)),
+    (r"decode_kernelINS0_10PairedLaneE", 64, 72, (13.7, 8.3), (25.1, 16.6), (60.1, 38.3)),
+    (r"decode_kernelILi0E", 32, 44, (15.9, 9.7), (26.6, 17.9), (61.8, 39.7)),
+    (r"decode_kernelILi1E", 32, 44, (16.9, 10.5), (27.8, 18.9), (62.8, 40.6)),
+    (r"decode_kernelILi2E", 32, 44, (17.8, 11.7), (29.0, 19.9), (63.9, 41.5)),
+    (r"decode_kernelILi3E", 32, 52, (19.5, 13.3), (30.7, 21.5), (65.6, 43.1)),
+    (r"decode_kernelI(?=NS_4half|NS_8bf|f)", 4, 36, (19.4, 11.4), (29.7, 19.1), (65.2, 40.7)),
+]
+LOOPS += [
+    (name + values, "PRMT", weights, *budget, registers)
+    for name, weights, registers, *budgets in DECODERS
+    for values, budget in zip((r"(NS_(4half|8bfloat16)ELb1|fLb[01])E", r"NS_8bfloat16ELb0E",
+                               r"NS_4halfELb0E"), budgets)]
+
+# Kernels without a main loop, or whose inner loops take as many turns as the data want: all their
+# instructions, registers.
+WHOLE = [
+    (r"gemv_raw_h4_kernelILi[248]ELi1E", 1520, 84),
+    (r"gemv_raw_h4_kernelILi8ELi2E", 1210, 96),
+    (r"h4_scores_kernelILi1E", 1195, 76),
+    (r"h4_scores_kernelILi4E", 1315, 108),
+    (r"sums_kernelINS\d?_6H4RowsELi1E", 950, 88),
+    (r"sums_kernelINS\d?_6H4RowsELi4E", 1075, 96),
+    (r"parallel_kernelINS_4halfELb0E", 2380, 52),
+    (r"parallel_kernelI(NS_4halfELb1|NS_8bfloat16ELb[01]|fLb[01])E", 2235, 52),
+    (r"lane_kernelI(NS_(4half|8bfloat16)E|f)Lb[01]E", 760, 80),
+    (r"place_kernelINS_4halfE", 90, 24),
+    (r"place_kernelI(NS_8bfloat16E|fE)", 57, 24),
+    (r"corrections_kernel", 355, 44),
+    (r"quantize_kernelINS\d?_7NumbersI\w+?ELb0E", 255, 28),
+    (r"quantize_kernelINS\d?_7NumbersI\w+?ELb1E", 295, 32),
+    (r"quantize_kernelINS\d?_8A8BlocksELb0E", 290, 28),
+    (r"quantize_kernelINS\d?_8A8BlocksELb1E", 330, 32),
+    (r"12round_kernelI", 710, 68),
+    (r"round_vectors_kernelINS_8bfloat16E", 340, 40),
+    (r"round_vectors_kernelIfE", 460, 44),
+    (r"scale_kernel", 36, 24),
+    (r"slices_kernel", 350, 44),
 ]
 
 # The lane decoder of H4: turns of its loops per 128 values of a lane. Its whole cost is what the
@@ -142,8 +220,16 @@ def check_loop(report, name, code, used, entry):
     report(alu <= most_alu, f"{name}: {alu:.2f} ALU instructions per weight (<= {most_alu})")
     report(used["REG"] <= most_registers,
            f"{name}: {used['REG']} registers (<= {most_registers})")
-    if marker == "IMMA" and "RawLane" not in name:
+    if marker == "IMMA" and "RawLane" not in name:  # raw blocks are not read ahead
         check_ahead(report, name, body)
+
+
+def check_whole(report, name, code, used, entry):
+    _, most, most_registers = entry
+    total = sum(opcode(i) != "NOP" for _, i in code)
+    report(total <= most, f"{name}: {total} instructions (<= {most})")
+    report(used["REG"] <= most_registers,
+           f"{name}: {used['REG']} registers (<= {most_registers})")
 
 
 def check_h4(report, name, code):
@@ -186,13 +272,17 @@ def main():
         for name in code:
             if any(opcode(i) in ("LDL", "STL") for _, i in code[name]):
                 report(False, f"{architecture} {name}: local memory")
-        for entry in LOOPS:
+        seen = set()
+        for check, entry in [(check_loop, e) for e in LOOPS] + [(check_whole, e) for e in WHOLE]:
             matching = [name for name in code if re.search(entry[0], name)]
+            seen.update(matching)
             if not matching:
                 report(False, f"{architecture}: no kernel {entry[0]}")
             for name in matching:
                 short = f"{architecture} {re.search(entry[0], name)[0]}"
-                check_loop(report, short, code[name], usage[name], entry)
+                check(report, short, code[name], usage[name], entry)
+        for name in sorted(set(code) - seen):
+            report(False, f"{architecture}: no budget for {name}")
         if not any(re.search(H4_KERNEL, name) for name in code):
             report(False, f"{architecture}: no kernel {H4_KERNEL}")
         for name in (n for n in code if re.search(H4_KERNEL, n)):

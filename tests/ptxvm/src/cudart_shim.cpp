@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "calls.hpp"
 #include "machine.hpp"
 #include "ptx_parser.hpp"
 
@@ -43,6 +44,7 @@ struct State {
   std::unordered_map<const void*, Symbol> kernels, variables;
   std::unordered_map<const void*, int> sharedLimit;
   std::vector<Call> calls;
+  CallCounter counter;
   cudaError_t last = cudaSuccess;
   std::string message;
   std::map<std::string, ptxvm_stats> totals;
@@ -230,8 +232,10 @@ int threadsPerSm() {
                                                                      : 2048;
 }
 
-cudaError_t launchKernel(const void* host, dim3 g, dim3 b, void** args, size_t shared) {
+cudaError_t launchKernel(const void* host, dim3 g, dim3 b, void** args, size_t shared,
+                         cudaStream_t stream) {
   State& s = state();
+  s.counter.operate(stream);
   Module* m = nullptr;
   Function* f = findKernel(host, &m);
   if (!f) {
@@ -310,6 +314,7 @@ cudaError_t copy2D(void* d, size_t dp, const void* s, size_t sp, size_t w, size_
   return cudaSuccess;
 }
 cudaError_t allocateInto(void** p, size_t n, MemoryKind kind) {
+  state().counter.allocate();
   if (!p) return set(cudaErrorInvalidValue);
   *p = nullptr;
   if (n == 0) return cudaSuccess;
@@ -318,7 +323,45 @@ cudaError_t allocateInto(void** p, size_t n, MemoryKind kind) {
   return *p ? cudaSuccess : set(cudaErrorMemoryAllocation);
 }
 cudaError_t freePointer(void* p) {
+  state().counter.allocate();
   return !p || release(p) ? cudaSuccess : set(cudaErrorInvalidValue);
+}
+
+cudaError_t fill(void* d, int v, size_t n) {
+  if (!inside(d, n)) return set(cudaErrorInvalidValue);
+  if (n) std::memset(d, v, n);
+  return cudaSuccess;
+}
+cudaError_t fill2D(void* d, size_t pitch, int v, size_t w, size_t h) {
+  for (size_t y = 0; y < h; ++y)
+    if (cudaError_t e = fill(static_cast<char*>(d) + y * pitch, v, w)) return e;
+  return cudaSuccess;
+}
+cudaError_t copyToSymbol(const void* symbol, const void* s, size_t n, size_t offset) {
+  Variable* v = findVariable(symbol);
+  if (!v) return set(cudaErrorInvalidSymbol);
+  if (offset + n > v->bytes) return set(cudaErrorInvalidValue);
+  std::memcpy(reinterpret_cast<char*>(v->addr) + offset, s, n);
+  return cudaSuccess;
+}
+cudaError_t copyFromSymbol(void* d, const void* symbol, size_t n, size_t offset) {
+  Variable* v = findVariable(symbol);
+  if (!v) return set(cudaErrorInvalidSymbol);
+  if (offset + n > v->bytes) return set(cudaErrorInvalidValue);
+  std::memcpy(d, reinterpret_cast<char*>(v->addr) + offset, n);
+  return cudaSuccess;
+}
+// A call without a stream: on the default one, and the caller waits.
+void countBlocking() {
+  state().counter.operate(nullptr);
+  state().counter.wait();
+}
+// A copy of memory that is neither of the device nor pinned: a GPU may let the caller wait.
+void countAsync(cudaStream_t stream, const void* d, const void* s) {
+  Range r;
+  state().counter.operate(stream);
+  for (const void* p : {d, s})
+    if (!findRange(reinterpret_cast<uint64_t>(p), r)) return state().counter.wait();
 }
 
 struct ErrorText {
@@ -439,16 +482,16 @@ cudaError_t __cudaGetKernel(cudaKernel_t* k, const void* f) {
   return cudaSuccess;
 }
 cudaError_t __cudaLaunchKernel(cudaKernel_t k, dim3 g, dim3 b, void** a, size_t shared,
-                               cudaStream_t) {
-  return launchKernel(reinterpret_cast<const void*>(k), g, b, a, shared);
+                               cudaStream_t stream) {
+  return launchKernel(reinterpret_cast<const void*>(k), g, b, a, shared, stream);
 }
 cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t k, dim3 g, dim3 b, void** a, size_t shared,
-                                    cudaStream_t) {
-  return launchKernel(reinterpret_cast<const void*>(k), g, b, a, shared);
+                                    cudaStream_t stream) {
+  return launchKernel(reinterpret_cast<const void*>(k), g, b, a, shared, stream);
 }
 cudaError_t cudaLaunchKernel(const void* f, dim3 g, dim3 b, void** a, size_t shared,
-                             cudaStream_t) {
-  return launchKernel(f, g, b, a, shared);
+                             cudaStream_t stream) {
+  return launchKernel(f, g, b, a, shared, stream);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* f, void** a) {
   for (unsigned k = 0; k < c->numAttrs; ++k)
@@ -456,7 +499,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* f, void
       const auto d = c->attrs[k].val.clusterDim;
       if (d.x * d.y * d.z > 1) return set(cudaErrorNotSupported);
     }
-  return launchKernel(f, c->gridDim, c->blockDim, a, c->dynamicSmemBytes);
+  return launchKernel(f, c->gridDim, c->blockDim, a, c->dynamicSmemBytes, c->stream);
 }
 cudaError_t cudaLaunchCooperativeKernel(const void*, dim3, dim3, void**, size_t, cudaStream_t) {
   return set(cudaErrorNotSupported);
@@ -466,7 +509,8 @@ cudaError_t cudaLaunchCooperativeKernel(const void*, dim3, dim3, void**, size_t,
 // memory
 
 cudaError_t cudaMalloc(void** p, size_t n) { return allocateInto(p, n, MemoryKind::Device); }
-cudaError_t cudaMallocAsync(void** p, size_t n, cudaStream_t) {
+cudaError_t cudaMallocAsync(void** p, size_t n, cudaStream_t stream) {
+  state().counter.operate(stream);
   return allocateInto(p, n, MemoryKind::Device);
 }
 cudaError_t cudaMallocManaged(void** p, size_t n, unsigned) {
@@ -485,38 +529,50 @@ cudaError_t cudaMallocPitch(void** p, size_t* pitch, size_t w, size_t h) {
   return allocateInto(p, *pitch * h, MemoryKind::Device);
 }
 cudaError_t cudaFree(void* p) { return freePointer(p); }
-cudaError_t cudaFreeAsync(void* p, cudaStream_t) { return freePointer(p); }
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+  state().counter.operate(stream);
+  return freePointer(p);
+}
 cudaError_t cudaFreeHost(void* p) { return freePointer(p); }
 cudaError_t cudaMemcpy(void* d, const void* s, size_t n, cudaMemcpyKind k) {
+  countBlocking();
   return copy(d, s, n, k);
 }
-cudaError_t cudaMemcpyAsync(void* d, const void* s, size_t n, cudaMemcpyKind k, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* d, const void* s, size_t n, cudaMemcpyKind k,
+                            cudaStream_t stream) {
+  countAsync(stream, d, s);
   return copy(d, s, n, k);
 }
 cudaError_t cudaMemcpy2D(void* d, size_t dp, const void* s, size_t sp, size_t w, size_t h,
                          cudaMemcpyKind k) {
+  countBlocking();
   return copy2D(d, dp, s, sp, w, h, k);
 }
 cudaError_t cudaMemcpy2DAsync(void* d, size_t dp, const void* s, size_t sp, size_t w, size_t h,
-                              cudaMemcpyKind k, cudaStream_t) {
+                              cudaMemcpyKind k, cudaStream_t stream) {
+  countAsync(stream, d, s);
   return copy2D(d, dp, s, sp, w, h, k);
 }
-cudaError_t cudaMemcpyPeerAsync(void* d, int, const void* s, int, size_t n, cudaStream_t) {
+cudaError_t cudaMemcpyPeerAsync(void* d, int, const void* s, int, size_t n, cudaStream_t stream) {
+  countAsync(stream, d, s);
   return copy(d, s, n, cudaMemcpyDeviceToDevice);
 }
 cudaError_t cudaMemset(void* d, int v, size_t n) {
-  if (!inside(d, n)) return set(cudaErrorInvalidValue);
-  if (n) std::memset(d, v, n);
-  return cudaSuccess;
+  countBlocking();
+  return fill(d, v, n);
 }
-cudaError_t cudaMemsetAsync(void* d, int v, size_t n, cudaStream_t) { return cudaMemset(d, v, n); }
+cudaError_t cudaMemsetAsync(void* d, int v, size_t n, cudaStream_t stream) {
+  state().counter.operate(stream);
+  return fill(d, v, n);
+}
 cudaError_t cudaMemset2D(void* d, size_t pitch, int v, size_t w, size_t h) {
-  for (size_t y = 0; y < h; ++y)
-    if (cudaError_t e = cudaMemset(static_cast<char*>(d) + y * pitch, v, w)) return e;
-  return cudaSuccess;
+  countBlocking();
+  return fill2D(d, pitch, v, w, h);
 }
-cudaError_t cudaMemset2DAsync(void* d, size_t pitch, int v, size_t w, size_t h, cudaStream_t) {
-  return cudaMemset2D(d, pitch, v, w, h);
+cudaError_t cudaMemset2DAsync(void* d, size_t pitch, int v, size_t w, size_t h,
+                              cudaStream_t stream) {
+  state().counter.operate(stream);
+  return fill2D(d, pitch, v, w, h);
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *total = 16ull << 30;
@@ -525,27 +581,23 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 cudaError_t cudaMemcpyToSymbol(const void* symbol, const void* s, size_t n, size_t offset,
                                cudaMemcpyKind) {
-  Variable* v = findVariable(symbol);
-  if (!v) return set(cudaErrorInvalidSymbol);
-  if (offset + n > v->bytes) return set(cudaErrorInvalidValue);
-  std::memcpy(reinterpret_cast<char*>(v->addr) + offset, s, n);
-  return cudaSuccess;
+  countBlocking();
+  return copyToSymbol(symbol, s, n, offset);
 }
 cudaError_t cudaMemcpyToSymbolAsync(const void* symbol, const void* s, size_t n, size_t offset,
-                                    cudaMemcpyKind k, cudaStream_t) {
-  return cudaMemcpyToSymbol(symbol, s, n, offset, k);
+                                    cudaMemcpyKind, cudaStream_t stream) {
+  countAsync(stream, s, s);
+  return copyToSymbol(symbol, s, n, offset);
 }
 cudaError_t cudaMemcpyFromSymbol(void* d, const void* symbol, size_t n, size_t offset,
                                  cudaMemcpyKind) {
-  Variable* v = findVariable(symbol);
-  if (!v) return set(cudaErrorInvalidSymbol);
-  if (offset + n > v->bytes) return set(cudaErrorInvalidValue);
-  std::memcpy(d, reinterpret_cast<char*>(v->addr) + offset, n);
-  return cudaSuccess;
+  countBlocking();
+  return copyFromSymbol(d, symbol, n, offset);
 }
 cudaError_t cudaMemcpyFromSymbolAsync(void* d, const void* symbol, size_t n, size_t offset,
-                                      cudaMemcpyKind k, cudaStream_t) {
-  return cudaMemcpyFromSymbol(d, symbol, n, offset, k);
+                                      cudaMemcpyKind, cudaStream_t stream) {
+  countAsync(stream, d, d);
+  return copyFromSymbol(d, symbol, n, offset);
 }
 cudaError_t cudaGetSymbolAddress(void** p, const void* symbol) {
   Variable* v = findVariable(symbol);
@@ -573,10 +625,13 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
   a->hostPointer = a->type == cudaMemoryTypeDevice ? nullptr : const_cast<void*>(p);
   return cudaSuccess;
 }
-cudaError_t cudaMemPrefetchAsync(const void*, size_t, cudaMemLocation, unsigned, cudaStream_t) {
+cudaError_t cudaMemPrefetchAsync(const void*, size_t, cudaMemLocation, unsigned,
+                                 cudaStream_t stream) {
+  state().counter.operate(stream);
   return cudaSuccess;
 }
 cudaError_t cudaHostRegister(void* p, size_t n, unsigned) {
+  state().counter.allocate();
   registerRange(p, n, MemoryKind::Symbol);
   return cudaSuccess;
 }
@@ -585,6 +640,7 @@ cudaError_t cudaHostRegister(void* p, size_t n, unsigned) {
 // events
 
 cudaError_t cudaStreamCreate(cudaStream_t* s) {
+  state().counter.allocate();
   *s = reinterpret_cast<cudaStream_t>(new int);
   return cudaSuccess;
 }
@@ -593,12 +649,23 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* s, unsigned, int) {
   return cudaStreamCreate(s);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) {
+  state().counter.allocate();
+  state().counter.forget(s);
   delete reinterpret_cast<int*>(s);
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return state().last; }
-cudaError_t cudaStreamQuery(cudaStream_t) { return state().last; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  state().counter.wait();
+  return state().last;
+}
+cudaError_t cudaStreamQuery(cudaStream_t) {
+  state().counter.wait();
+  return state().last;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t, unsigned) {
+  state().counter.operate(s);
+  return cudaSuccess;
+}
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* s) {
   *s = cudaStreamCaptureStatusNone;
   return cudaSuccess;
@@ -625,24 +692,34 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long lo
 cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return set(cudaErrorNotSupported); }
 cudaError_t cudaGraphDestroy(cudaGraph_t) { return set(cudaErrorNotSupported); }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return set(cudaErrorNotSupported); }
-cudaError_t cudaLaunchHostFunc(cudaStream_t, cudaHostFn_t fn, void* data) {
+cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void* data) {
+  state().counter.operate(s);
   fn(data);
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* e) {
+  state().counter.allocate();
   *e = reinterpret_cast<cudaEvent_t>(new Event);
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return cudaEventCreate(e); }
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  state().counter.operate(s);
   auto* v = reinterpret_cast<Event*>(e);
   v->time = std::chrono::steady_clock::now();
   v->recorded = true;
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return state().last; }
-cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  state().counter.wait();
+  return state().last;
+}
+cudaError_t cudaEventQuery(cudaEvent_t) {
+  state().counter.wait();
+  return cudaSuccess;
+}
 cudaError_t cudaEventDestroy(cudaEvent_t e) {
+  state().counter.allocate();
   delete reinterpret_cast<Event*>(e);
   return cudaSuccess;
 }
@@ -657,8 +734,12 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t a, cudaEvent_t b) {
 // ---------------------------------------------------------------------------------------------
 // device
 
-cudaError_t cudaDeviceSynchronize() { return state().last; }
+cudaError_t cudaDeviceSynchronize() {
+  state().counter.wait();
+  return state().last;
+}
 cudaError_t cudaDeviceReset() {
+  state().counter.wait();
   state().last = cudaSuccess;
   return cudaSuccess;
 }
@@ -888,6 +969,7 @@ int ptxvm_total_stats(const char* kernel, ptxvm_stats* out) {
   if (out) *out = sum;
   return matched;
 }
+void ptxvm_count_calls(const void* stream, ptxvm_calls* out) { *out = state().counter.of(stream); }
 const char* ptxvm_last_error(void) { return state().message.c_str(); }
 void ptxvm_clear_error(void) {
   state().message.clear();

@@ -233,3 +233,56 @@ TEST(Stats, TotalsByKernel) {
   EXPECT_EQ(last.global_write_bytes, 512u);
   cudaFree(p);
 }
+// Calls on a stream since it was made, and all others.
+struct Calls {
+  cudaStream_t stream;
+  ptxvm_calls before{};
+  explicit Calls(cudaStream_t s) : stream(s) { ptxvm_count_calls(s, &before); }
+  void expect(uint64_t allocations, uint64_t waits, uint64_t here, uint64_t others) {
+    ptxvm_calls now{};
+    ptxvm_count_calls(stream, &now);
+    EXPECT_EQ(now.allocations - before.allocations, allocations);
+    EXPECT_EQ(now.waits - before.waits, waits);
+    EXPECT_EQ(now.stream_calls - before.stream_calls, here);
+    EXPECT_EQ(now.other_stream_calls - before.other_stream_calls, others);
+    before = now;
+  }
+};
+TEST(Calls, OfStreams) {
+  cudaStream_t stream;
+  Calls calls(nullptr);
+  ASSERT_EQ(cudaStreamCreate(&stream), cudaSuccess);
+  calls.expect(1, 0, 0, 0);
+  int *p, *pinned;
+  cudaMalloc(&p, 512);
+  cudaMallocHost(&pinned, 512);
+  Calls own(stream);
+  bounded<<<1, 64, 0, stream>>>(p);
+  cudaMemsetAsync(p, 0, 512, stream);
+  cudaMemcpyAsync(pinned, p, 512, cudaMemcpyDeviceToHost, stream);
+  own.expect(0, 0, 3, 0);
+  bounded<<<1, 64>>>(p);
+  bounded<<<1, 129, 0, stream>>>(p);  // refused
+  own.expect(0, 0, 1, 1);
+  cudaGetLastError();
+  int pageable[128];
+  cudaMemcpyAsync(pageable, p, 512, cudaMemcpyDeviceToHost, stream);
+  own.expect(0, 1, 1, 0);
+  cudaMemcpy(pinned, p, 512, cudaMemcpyDeviceToHost);
+  cudaMemset(p, 0, 512);
+  own.expect(0, 2, 0, 2);
+  cudaStreamSynchronize(stream);
+  cudaDeviceSynchronize();
+  own.expect(0, 2, 0, 0);
+  cudaEvent_t event;
+  cudaEventCreate(&event);
+  cudaEventRecord(event, stream);
+  cudaStreamWaitEvent(nullptr, event, 0);
+  cudaEventSynchronize(event);
+  cudaEventDestroy(event);
+  own.expect(2, 1, 1, 1);
+  cudaFree(p);
+  cudaFreeHost(pinned);
+  cudaStreamDestroy(stream);
+  own.expect(3, 0, 0 - own.before.stream_calls, own.before.stream_calls);
+}

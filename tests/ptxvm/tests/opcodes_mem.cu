@@ -197,7 +197,8 @@ __global__ void a_cas_shared(uint32_t* out) {
   __syncthreads();
   for (bool done = false; !done;)  // a lock inside a warp: needs independent progress of the lanes
     if (atomicCAS(&lock, 0u, 1u) == 0) {
-      *(volatile uint32_t*)&sum += threadIdx.x;
+      volatile uint32_t& total = sum;
+      total = total + threadIdx.x;
       __threadfence_block();
       atomicExch(&lock, 0u);
       done = true;

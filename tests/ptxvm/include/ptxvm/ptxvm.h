@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* ptxvm: C interface of the CPU PTX executor, for tests that read counters or change options.
  *
- * A test links libcudart_ptxvm.a instead of libcudart; it needs this header only to read counters.
+ * A test links libcudart_ptxvm.a instead of libcudart; it needs this header only to read counters
+ * and counts of calls.
  */
 #ifndef PTXVM_PTXVM_H
 #define PTXVM_PTXVM_H
@@ -50,6 +51,21 @@ const char* ptxvm_last_launch_stats(ptxvm_stats* out);
 /* Sum over every launch of this process so far; kernel may be NULL for all of them. 0 if none
  * matched. */
 int ptxvm_total_stats(const char* kernel, ptxvm_stats* out);
+
+/* Calls of the runtime, failed ones too. */
+typedef struct ptxvm_calls {
+  uint64_t allocations; /* those that allocate, free or pin memory, create or destroy streams or
+                           events */
+  uint64_t waits;       /* those that wait or ask whether to: synchronisations, queries, copies and
+                           fills without a stream, copies of pageable memory on one */
+  uint64_t stream_calls; /* on the given stream: launches, copies, fills, events, host functions */
+  uint64_t other_stream_calls; /* the same on all other streams */
+} ptxvm_calls;
+
+/* Calls of this process so far. NULL is the default stream; the calls on a stream that was
+ * destroyed count as those on other streams. */
+void ptxvm_count_calls(const void* stream, ptxvm_calls* out);
+
 /* Text of the latest launch failure ("" if there was none); cleared by ptxvm_clear_error. */
 const char* ptxvm_last_error(void);
 void ptxvm_clear_error(void);
