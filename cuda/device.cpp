@@ -122,11 +122,8 @@ DeviceMemory::~DeviceMemory() {
 Result<DeviceMemory> DeviceMemory::allocate(std::size_t bytes) noexcept {
   DeviceMemory memory;
   void* data = nullptr;
-  const cudaError_t error = cudaMalloc(&data, std::max<std::size_t>(bytes, 1));
-  if (error != cudaSuccess) {
-    cudaGetLastError();  // not to be reported again by the caller's next call
-    return fail(detail::failure("cudaMalloc", error));
-  }
+  Status status = check("cudaMalloc", cudaMalloc(&data, std::max<std::size_t>(bytes, 1)));
+  if (!status) return fail(std::move(status));
   memory.data_ = static_cast<std::uint8_t*>(data);
   memory.bytes_ = bytes;
   return memory;

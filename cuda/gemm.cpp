@@ -54,7 +54,7 @@ GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch, const Blas
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations, const Blas* blas) noexcept {
   int count = 0;
-  if (detail::multiprocessors(count) != cudaSuccess) return 0;
+  if (!detail::check("cudaDeviceGetAttribute", detail::multiprocessors(count))) return 0;
   if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return 0;
   std::size_t bytes = gemv_workspace_bytes(tensor, std::min(batch, kMaxBatch), activations);
   const std::size_t own = blas != nullptr ? std::min(batch, blas->from() - 1) : batch;

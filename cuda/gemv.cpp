@@ -131,7 +131,7 @@ Status multiply(const DeviceTensorView& tensor, const Input& x, MatrixView<float
 std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept {
   int count = 0;
-  if (detail::multiprocessors(count) != cudaSuccess) return 0;
+  if (!check("cudaDeviceGetAttribute", detail::multiprocessors(count))) return 0;
   if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return 0;
   return make_pass(tensor, batch, activations, count).bytes();
 }
