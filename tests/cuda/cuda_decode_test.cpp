@@ -23,7 +23,7 @@ struct Shape {
   std::size_t gap;
 };
 constexpr Shape kShapes[] = {{1, 1, 0},    {1, 128, 0},   {17, 129, 0}, {5, 256, 4},
-                             {2, 2880, 0}, {33, 100, 12}, {1, 4099, 1}};
+                             {3, 2880, 0}, {33, 100, 12}, {1, 4099, 1}};
 
 template <typename T>
 T painted() {
@@ -139,6 +139,20 @@ INSTANTIATE_TEST_SUITE_P(
                       Tiles{Codec::p3, cuda::Layout::fast}, Tiles{Codec::p4, cuda::Layout::fast},
                       Tiles{Codec::p5, cuda::Layout::fast}, Tiles{Codec::h4, cuda::Layout::fast}),
     [](const auto& param) { return test::kind_name(param.param.codec, param.param.layout); });
+
+// More blocks than a grid of one thread block per multiprocessor takes at once.
+TEST_F(CudaTest, DecodingGoesRoundASmallGrid) {
+  std::mt19937 random(6);
+  const Shape shape{50, 1500, 0};
+  for (const Codec codec : kStoredCodecs) {
+    SCOPED_TRACE(codec_name(codec));
+    const auto tensor =
+        CompressedTensor::create(shape.rows, shape.cols, 1.0f, random_tables(random, codec, 64),
+                                 arbitrary_blocks(random, codec, shape.rows * 12));
+    ASSERT_TRUE(tensor);
+    expect_reference<float>(tensor->view(), shape, 0);
+  }
+}
 
 using CudaDecodeH4 = CudaTest;
 

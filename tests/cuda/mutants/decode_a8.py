@@ -8,5 +8,7 @@ MUTANTS = {
     ],
     ("cuda/decode_a8.cu", "cuda/decode_a8.cu", "decode"): [
         ("tail tile", "live ? job.cols : 0", "job.cols"),
+        ("bound", "live ? block : job.block_count - 1", "block"),
+        ("lane", "threadIdx.x % a8::kBlockLanes", "threadIdx.x % 8"),
     ],
 }

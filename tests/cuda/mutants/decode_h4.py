@@ -26,6 +26,19 @@ MUTANTS = {
     ],
     ("cuda/decode_h4.cu", "cuda/decode_h4.cu", "decode"): [
         ("sync", "__syncwarp(); h4::write_rows", "h4::write_rows"),
+        ("tail tile", "block < job.block_count ? min(room, kGroup) : 0", "min(room, kGroup)"),
+        ("grid", "step = gridDim.x * kLaneThreads", "step = 65536 * kLaneThreads"),
+        ("lane", "place.column * kGroup + 4 * static_cast<unsigned>(lane)",
+         "place.column * kGroup + static_cast<unsigned>(lane)"),
+    ],
+    ("cuda/h4_tables.cuh", "cuda/decode_h4.cu", "decode"): [
+        ("sync", "codes[i] = tables.codes[i]; __syncthreads();", "codes[i] = tables.codes[i];"),
+        ("bound", "i < count; i += blockDim.x", "i + 32 < count; i += blockDim.x"),
+        ("table column", "codes[i] = tables.codes[i]", "codes[i] = tables.codes[0]"),
+    ],
+    ("cuda/launch.cuh", "cuda/decode_h4.cu", "decode"): [
+        ("bound", "if (column >= per_row)", "if (column > per_row)"),
+        ("stale accumulator", "column += step.column;", ""),
     ],
     ("include/ecco/cuda/h4_store.cuh", "cuda/decode_h4.cu", "decode"): [
         ("bound", "if (place < to.count)", "if (true)"),

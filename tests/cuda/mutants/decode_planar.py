@@ -21,4 +21,8 @@ MUTANTS = {
         ("rounding", "cvt.rn.bf16x2.f32", "cvt.rz.bf16x2.f32"),
         ("tail tile", "if (at + i < cols) out", "if (at < cols) out"),
     ],
+    ("cuda/launch.cuh", "cuda/decode_planar.cu", "decode"): [
+        ("grid", "step = gridDim.x * kBlocks", "step = 65536 * kBlocks"),
+        ("bound", "column -= per_row;", "column = 0;"),
+    ],
 }

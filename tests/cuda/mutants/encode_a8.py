@@ -12,6 +12,11 @@ MUTANTS = {
     ],
     ("cuda/encode_a8.cu", "cuda/encode_a8.cu", "encode"): [
         ("tail tile", "if (live) words", "words"),
+        ("tail tile", "live ? job.cols : 0", "job.cols"),
+        ("shift", "16 * static_cast<std::size_t>(block)", "8 * static_cast<std::size_t>(block)"),
+    ],
+    ("cuda/launch.cuh", "cuda/encode_a8.cu", "encode"): [
+        ("tail tile", "place, block < job.block_count)", "place, true)"),
     ],
     ("include/ecco/cuda/intrinsics.cuh", "cuda/encode_a8.cu", "encode"): [
         ("tail tile", "at + i < cols ? widen", "true ? widen"),

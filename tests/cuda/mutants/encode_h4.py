@@ -19,5 +19,7 @@ MUTANTS = {
     ],
     ("cuda/encode_h4.cu", "cuda/encode_h4.cu", "encode"): [
         ("tail tile", "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
+        ("bound", "if (lane < 16)", "if (lane < 15)"),
+        ("lane", "start + 4 * static_cast<unsigned>(lane)", "start + static_cast<unsigned>(lane)"),
     ],
 }

@@ -33,5 +33,7 @@ MUTANTS = {
     ],
     ("cuda/encode_planar.cu", "cuda/encode_planar.cu", "encode_planar"): [
         ("tail tile", "min(static_cast<int>(job.cols - start), kGroup)", "kGroup"),
+        ("bound", "if (lane < kWords)", "if (lane < 16)"),
+        ("lane", "start + 4 * static_cast<unsigned>(lane)", "start + static_cast<unsigned>(lane)"),
     ],
 }

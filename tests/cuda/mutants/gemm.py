@@ -33,6 +33,16 @@ MUTANTS = {
         ("tail tile", "row >= job.rows || vector >= job.batch", "vector >= job.batch"),
         ("shift", "own.column / kGroup * (job.vectors / 2)", "own.column / kGroup"),
     ],
+    ("include/ecco/cuda/gemv_fast.cuh", "cuda/gemm_fast.cu", "gemm"): [
+        ("lane", "Tile::kHeadersAt + lane / 4", "Tile::kHeadersAt + lane / 8"),
+        ("mask", "select[0] = words[q] & ~kGateBits;", "select[0] = words[q];"),
+        ("shift", "gates[half][1] << q;", "gates[half][1];"),
+    ],
+    ("include/ecco/cuda/gemv_raw.cuh", "cuda/gemm_raw.cu", "gemm"): [
+        ("tail tile", "wanted < row_count ? wanted : row_count - 1", "wanted"),
+        ("lane", "fragments[half][i + 4] = pair.high", "fragments[half][i + 4] = pair.low"),
+        ("sign", "patterns[i] ^ 0x80808080u", "patterns[i]"),
+    ],
     ("include/ecco/cuda/gemv_h4.cuh", "cuda/gemm_h4.cu", "gemm"): [
         ("lane", "NibbleTile::kHeadersAt + row % 8]", "NibbleTile::kHeadersAt + row % 4]"),
         ("shift", "row % kTileRows / 8 * 16", "row % kTileRows / 8 * 8"),

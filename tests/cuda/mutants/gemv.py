@@ -16,6 +16,10 @@ MUTANTS = {
          "out.words[i] = tables.values[8 * kMaxPatterns"),
     ],
     ("cuda/gemv_tiles.cuh", "cuda/gemv_p4.cu", "gemv"): [
+        ("grid", "row_tile < job.row_tiles; row_tile += gridDim.x",
+         "row_tile < job.row_tiles; row_tile += job.row_tiles"),
+        ("grid", "cursor_of(row_tile + gridDim.x).load(first, 0)",
+         "cursor_of(row_tile).load(first, 0)"),
         ("tail tile", "row < job.rows && column", "column"),
         ("sync", "NT>(sums, apart, job, row_tile); __syncthreads();",
          "NT>(sums, apart, job, row_tile);"),

@@ -12,6 +12,7 @@ MUTANTS = {
     ("include/ecco/cuda/gemv_paired.cuh", "cuda/gemm_paired.cu", "gemm"): [
         ("lane", "p == 0 ? words.y : words.w", "p == 0 ? words.y : words.z"),
         ("mask", "lop3<0xF2>(b, a, gate)", "lop3<0xF2>(b, a, 0u)"),
+        ("stale accumulator", "select[k] = later[half][k];", "select[k] = later[0][k];"),
     ],
     ("include/ecco/cuda/gemv_paired.cuh", "cuda/decode_paired.cu", "decode"): [
         ("shift", "lane.gates << (2 * half + p)", "lane.gates << (half + p)"),

@@ -13,6 +13,7 @@ MUTANTS = {
          "} if (lane < kTileRows) { const Header"),
     ],
     ("cuda/gemv_raw_h4.cu", "cuda/gemv_raw_h4.cu", "gemv"): [
+        ("grid", "row_tile += gridDim.x", "row_tile += job.row_tiles"),
         ("sync", "acc, half); } __syncwarp();", "acc, half); }"),
         ("sync", "__syncwarp(); } __syncthreads();", "__syncwarp(); }"),
         ("tail tile", "job.rows - 1);", "job.rows);"),

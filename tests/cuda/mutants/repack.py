@@ -2,6 +2,9 @@
 """Planted errors in the conversions between blocks and tiles; README.md has the form."""
 MUTANTS = {
     ("cuda/repack.cu", "cuda/repack.cu", "repack"): [
+        ("grid", "tile += gridDim.x * kWarps) { Lane", "tile += 65536 * kWarps) { Lane"),
+        ("grid", "tile += gridDim.x * kWarps) { #pragma unroll",
+         "tile += 65536 * kWarps) {\n#pragma unroll\n"),
         ("sync", "writer.load(job); __syncthreads();", "writer.load(job);"),
         ("table column", "4 * min(i, gated_words(kClasses << R) - 1) * kEachByte",
          "4 * min(i, gated_words(kClasses << R) - 1)"),

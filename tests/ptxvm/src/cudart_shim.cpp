@@ -80,6 +80,8 @@ bool setOption(const std::string& name, const char* v) {
     options.init = n != 0;
   else if (name == "PTXVM_SM")
     options.sm = static_cast<int>(n);
+  else if (name == "PTXVM_BLOCKS_PER_SM")
+    options.blocksPerSm = std::min(16, std::max(1, static_cast<int>(n)));
   else if (name == "PTXVM_VERBOSE")
     options.verbose = n != 0;
   else if (name == "PTXVM_STATS")
@@ -166,9 +168,9 @@ State::State() {
     std::exit(70);
   }
 #endif
-  for (const char* name :
-       {"PTXVM_SEED", "PTXVM_RESIDENT", "PTXVM_QUANTUM", "PTXVM_MAX_STEPS", "PTXVM_STRICT",
-        "PTXVM_RACE", "PTXVM_INIT", "PTXVM_SM", "PTXVM_VERBOSE", "PTXVM_STATS"})
+  for (const char* name : {"PTXVM_SEED", "PTXVM_RESIDENT", "PTXVM_QUANTUM", "PTXVM_MAX_STEPS",
+                           "PTXVM_STRICT", "PTXVM_RACE", "PTXVM_INIT", "PTXVM_SM", "PTXVM_SMS",
+                           "PTXVM_BLOCKS_PER_SM", "PTXVM_VERBOSE", "PTXVM_STATS"})
     if (const char* v = std::getenv(name)) {
       if (std::strcmp(name, "PTXVM_STATS") == 0)
         statsPath = v;
@@ -818,7 +820,7 @@ cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int device) {
       *v = threadsPerSm();
       break;
     case cudaDevAttrMaxBlocksPerMultiprocessor:
-      *v = 16;
+      *v = options.blocksPerSm;
       break;
     case cudaDevAttrComputeCapabilityMajor:
       *v = options.sm / 10;
@@ -870,7 +872,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   p->minor = options.sm % 10;
   p->multiProcessorCount = 4;
   p->maxThreadsPerMultiProcessor = threadsPerSm();
-  p->maxBlocksPerMultiProcessor = 16;
+  p->maxBlocksPerMultiProcessor = options.blocksPerSm;
   p->unifiedAddressing = p->managedMemory = p->concurrentKernels = 1;
   p->l2CacheSize = 4 << 20;
   p->memoryBusWidth = 256;
@@ -922,7 +924,7 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* n, const
   if (!f) return set(cudaErrorInvalidDeviceFunction);
   if (threads <= 0) return set(cudaErrorInvalidValue);
   const size_t shared = f->sharedBytes + dynamic + (options.sm >= 80 ? 1024 : 0);
-  *n = std::min(16, threadsPerSm() / ((threads + 31) / 32 * 32));
+  *n = std::min(options.blocksPerSm, threadsPerSm() / ((threads + 31) / 32 * 32));
   if (shared) *n = std::min<int>(*n, sharedPerSm() / static_cast<int>(shared));
   return cudaSuccess;
 }

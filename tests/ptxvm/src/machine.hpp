@@ -27,6 +27,8 @@ struct Options {
   bool race = true;
   bool init = true;  // reads of shared memory nobody wrote
   int sm = 80;
+  int sms = 4;  // multiprocessors, and the most blocks that each says it holds
+  int blocksPerSm = 16;
   bool verbose = false;
 };
 extern constinit Options
