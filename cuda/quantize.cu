@@ -80,9 +80,9 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Sou
   for (unsigned digit = 0; digit < kDigits; ++digit) {
     const unsigned column = vector * kDigits + digit;
     const unsigned n_tile = block * job.n_tiles + column / 8;
-    const std::size_t fragment = (std::size_t{n_tile} * 2 + lane / 16) * job.stored + column % 8;
-    const unsigned word = lane / 8 % 2 * 2 + lane / 4 % 2;
-    job.fragments[(fragment * 4 + lane % 4) * 4 + word] = pack_bytes(digits[digit]);
+    const unsigned fragment = (n_tile * 2 + lane / 16) * job.stored + column % 8;
+    const unsigned word = lane % 4 * 4 + lane / 8 % 2 * 2 + lane / 4 % 2;
+    job.fragments[std::size_t{fragment} * 16 + word] = pack_bytes(digits[digit]);
     if (lane == 0) {
       job.factors[n_tile * 8 + column % 8] = kTwoDigits && digit == 0 ? 256.0f * factor : factor;
     }

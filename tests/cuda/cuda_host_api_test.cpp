@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the host API promises of errors, ownership and arguments, whatever the kernels compute.
+#include <cstdio>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "cuda/gemv_emulation.hpp"
@@ -135,6 +137,54 @@ TEST_F(CudaHostApi, RepackingLeavesTheCallersErrorAlone) {
         cuda::repack(product.view(), Layout::dense, tiles.span(), faults.data(), nullptr);
     return view ? Status{} : view.error();
   });
+}
+
+TEST_F(CudaHostApi, TensorsThatWereMovedFromReferToNothing) {
+  std::mt19937 random(42);
+  const auto tensor = random_tensor(random, Codec::p4, kRows, kCols);
+  auto first = cuda::upload(tensor->view());
+  auto second = cuda::upload(tensor->view());
+  ASSERT_TRUE(first && second);
+  const std::uint8_t* const blocks = first->view().blocks;
+  cuda::DeviceTensor taken = std::move(*first);
+  EXPECT_EQ(taken.view().blocks, blocks);
+  EXPECT_EQ(taken.view().rows, kRows);
+  const auto expect_empty = [](const cuda::DeviceTensor& moved) {
+    EXPECT_EQ(moved.view().blocks, nullptr);
+    EXPECT_EQ(moved.view().rows, 0u);
+    EXPECT_EQ(moved.device_bytes(), 0u);
+  };
+  expect_empty(*first);
+  *second = std::move(taken);  // and frees what it held
+  expect_empty(taken);
+  EXPECT_EQ(second->view().blocks, blocks);
+}
+
+TEST_F(CudaHostApi, CodecsThatWereMovedFromHaveNoTables) {
+  auto codec = cuda::DeviceCodec::create(Codec::h4);
+  ASSERT_TRUE(codec);
+  const cuda::DeviceCodec taken = std::move(*codec);
+  EXPECT_NE(taken.view().encoding, nullptr);
+  EXPECT_EQ(codec->view().encoding, nullptr);
+  EXPECT_EQ(codec->view().patterns, nullptr);
+}
+
+// ctest runs this on an older GPU, too.
+TEST_F(CudaHostApi, RefusesAGpuWithoutTheirInstructions) {
+  int device = 0;
+  int major = 0;
+  ASSERT_EQ(cudaGetDevice(&device), cudaSuccess);
+  ASSERT_EQ(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+            cudaSuccess);
+  std::mt19937 random(43);
+  const auto tensor = cuda::upload(random_tensor(random, Codec::p4, kRows, kCols)->view());
+  const auto codec = cuda::DeviceCodec::create(Codec::a8);
+  ASSERT_EQ(tensor.has_value(), major >= 8);
+  ASSERT_EQ(codec.has_value(), major >= 8);
+  if (major >= 8) return;
+  EXPECT_EQ(tensor.error().code(), StatusCode::unsupported);
+  EXPECT_EQ(codec.error().code(), StatusCode::unsupported);
+  if (!HasFailure()) std::printf("refused: %s\n", codec.error().message().c_str());
 }
 
 }  // namespace
