@@ -2,7 +2,7 @@
 // The end of products that are cut in slices, or have two digits per activation.
 #include "add_slices.hpp"
 
-#include "launch.hpp"
+#include "launch.cuh"
 
 namespace ecco::cuda::detail {
 namespace {
@@ -29,8 +29,7 @@ __global__ void __launch_bounds__(kThreads) slices_kernel(SlicesJob job) {
 
 cudaError_t add_slices(const SlicesJob& job, cudaStream_t stream) {
   const dim3 grid((job.rows + kThreads - 1) / kThreads, job.batch);
-  slices_kernel<<<grid, kThreads, 0, stream>>>(job);
-  return cudaGetLastError();
+  return launch_kernel(slices_kernel, grid, kThreads, 0, stream, job);
 }
 
 }  // namespace ecco::cuda::detail

@@ -34,8 +34,7 @@ cudaError_t decode_a8(const DecodeJob& job, T* out, cudaStream_t stream) {
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kBlocks, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, out);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, out);
 }
 
 template cudaError_t decode_a8(const DecodeJob&, half*, cudaStream_t);

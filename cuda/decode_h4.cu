@@ -78,8 +78,7 @@ cudaError_t launch(const DecodeJob& job, const H4Tables& tables, bool parallel, 
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, per_block, threads, shared, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, threads, shared, stream>>>(job, device_tables(tables), out);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, threads, shared, stream, job, device_tables(tables), out);
 }
 
 }  // namespace

@@ -46,8 +46,7 @@ cudaError_t decode_nibbles(const DecodeTilesJob& job, T* out, cudaStream_t strea
     error = grid_size(place_kernel<T>, job.rows, kWarps, kThreads, 0, grid);
   }
   if (error != cudaSuccess) return error;
-  place_kernel<<<grid, kThreads, 0, stream>>>(job, out);
-  return cudaGetLastError();
+  return launch_kernel(place_kernel<T>, grid, kThreads, 0, stream, job, out);
 }
 
 template cudaError_t decode_nibbles(const DecodeTilesJob&, half*, cudaStream_t);

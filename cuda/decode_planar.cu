@@ -36,8 +36,7 @@ cudaError_t launch(const DecodeJob& job, const std::uint32_t* table, T* out, cud
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kQuads, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, table, out);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, table, out);
 }
 
 }  // namespace

@@ -60,8 +60,7 @@ cudaError_t decode_with(const DecodeTilesJob& job, T* out, cudaStream_t stream) 
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.tile_count, kWarps, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, out);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, out);
 }
 
 }  // namespace

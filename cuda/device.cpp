@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "block_rows.hpp"
+#include "copy_to_device.hpp"
+#include "device_checks.hpp"
 #include "ecco/cuda/tiles.hpp"
 #include "ecco/cuda/tiles_h4.hpp"
 #include "errors.hpp"
@@ -25,26 +27,8 @@ namespace ecco::cuda {
 namespace {
 
 using detail::check;
-using detail::check_device;
 using detail::guarded;
 using detail::kAlignment;
-using detail::kMostBlocks;
-
-/// The current device, if the kernels run on it.
-Result<int> usable_device() {
-  int device = 0;
-  int major = 0;
-  if (Status status = check("cudaGetDevice", cudaGetDevice(&device)); !status) return fail(status);
-  const cudaError_t error =
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  if (Status status = check("cudaDeviceGetAttribute", error); !status) return fail(status);
-  if (major < 8) {
-    return fail(StatusCode::unsupported, "the GPU has compute capability " +
-                                             std::to_string(major) +
-                                             ".x, but the kernels need 8.0 or more");
-  }
-  return device;
-}
 
 /// Checks a matrix of output and describes the blocks that fill it.
 template <typename T>
@@ -85,7 +69,7 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
                                             std::to_string(tensor.rows) + " x " +
                                             std::to_string(tensor.cols)};
   }
-  if (Status status = check_device(tensor.device); !status) return status;
+  if (Status status = detail::check_view(tensor); !status) return status;
   const auto job =
       decode_job(tensor.blocks, blocks_per_row(tensor.cols), tensor.tensor_scale, out);
   if (!job) return job.error();
@@ -122,11 +106,8 @@ DeviceMemory::~DeviceMemory() {
 Result<DeviceMemory> DeviceMemory::allocate(std::size_t bytes) noexcept {
   DeviceMemory memory;
   void* data = nullptr;
-  const cudaError_t error = cudaMalloc(&data, std::max<std::size_t>(bytes, 1));
-  if (error != cudaSuccess) {
-    cudaGetLastError();  // not to be reported again by the caller's next call
-    return fail(detail::failure("cudaMalloc", error));
-  }
+  Status status = check("cudaMalloc", cudaMalloc(&data, std::max<std::size_t>(bytes, 1)));
+  if (!status) return fail(std::move(status));
   memory.data_ = static_cast<std::uint8_t*>(data);
   memory.bytes_ = bytes;
   return memory;
@@ -152,83 +133,86 @@ Result<Layout> automatic_layout(Codec codec, int device) {
   return detail::fastest_tiles(gigabytes / (count * (1e-6 * clock_khz)));
 }
 
-/// Blocks as they are, or as tiles, and the tables that belong to them.
+/// Blocks or tiles of a layout, and the tables that belong to them.
 struct Image {
+  Layout layout;
   std::vector<std::uint8_t> tiles;  ///< empty for layout raw
   detail::HostTables tables;
 };
 
 Result<Image> image_of(const TensorView& tensor, Layout layout) {
   detail::HostTables tables = detail::host_tables(tensor.table());
-  if (layout == Layout::raw) return Image{{}, std::move(tables)};
+  if (layout == Layout::raw) return Image{layout, {}, std::move(tables)};
   if (tensor.codec() == Codec::h4 && layout == Layout::fast) {
     auto nibbles = pack_nibble_tiles(tensor);
     if (!nibbles) return fail(nibbles.error());
     detail::append_sparse(*nibbles, tables);
-    return Image{std::move(nibbles->tiles), std::move(tables)};
+    return Image{layout, std::move(nibbles->tiles), std::move(tables)};
   }
   auto tiles = pack_tiles(tensor, layout);
   if (!tiles) return fail(tiles.error());
-  return Image{std::move(*tiles), std::move(tables)};
+  return Image{layout, std::move(*tiles), std::move(tables)};
+}
+
+/// The image of the wanted layout, or of the one that is taken where the tensor does not fit it.
+Result<Image> fitting_image(const TensorView& tensor, Layout wanted, int device) {
+  const bool automatic = wanted == Layout::automatic;
+  if (automatic) {
+    const auto chosen = automatic_layout(tensor.codec(), device);
+    if (!chosen) return fail(chosen.error());
+    wanted = *chosen;
+  }
+  auto image = image_of(tensor, wanted);
+  const auto unfit = [&] { return !image && image.error().code() == StatusCode::unsupported; };
+  if (unfit() && wanted == Layout::dense && tensor.codec() == Codec::p4) {
+    image = image_of(tensor, Layout::paired);  // the codes of some half do not fit
+  }
+  if (unfit() && automatic) image = image_of(tensor, Layout::raw);  // nor patterns nibble tiles
+  return image;
+}
+
+/// The view of a tensor whose image lies in device memory.
+DeviceTensorView view_of(const TensorView& tensor, const Image& image, int device,
+                         const DeviceMemory& blocks, const DeviceMemory& table) {
+  const detail::HostTables& tables = image.tables;
+  const auto* words = reinterpret_cast<const std::uint32_t*>(table.data());
+  const bool sparse = tables.row_begins_at != 0;
+  return {.codec = tensor.codec(),
+          .layout = image.layout,
+          .rows = tensor.rows(),
+          .cols = tensor.cols(),
+          .tensor_scale = tensor.tensor_scale(),
+          .device = device,
+          .blocks = blocks.data(),
+          .patterns = table.data(),
+          .gated = words + tables.gated_at,
+          .codes = words + tables.codes_at,
+          .row_begins = sparse ? words + tables.row_begins_at : nullptr,
+          .sparse = sparse ? words + tables.sparse_at : nullptr,
+          .pattern_count = tensor.table().patterns(),
+          .codebook_count = tables.codebooks};
 }
 
 }  // namespace
 
 Result<DeviceTensor> upload(const TensorView& tensor, Layout layout, Stream stream) noexcept try {
-  const auto device = usable_device();
+  const auto device = detail::usable_device();
   if (!device) return fail(device.error());
-  const std::size_t block_count = tensor.rows() * tensor.blocks_per_row();
-  if (block_count > kMostBlocks || tensor.cols() > kMostBlocks || tensor.rows() > kMostBlocks) {
+  if (detail::too_large(tensor.rows(), tensor.cols())) {
     return fail(StatusCode::unsupported, "a tensor of 2^31 rows, columns or blocks, or more");
   }
-  const bool automatic = layout == Layout::automatic;
-  if (automatic) {
-    const auto chosen = automatic_layout(tensor.codec(), *device);
-    if (!chosen) return fail(chosen.error());
-    layout = *chosen;
-  }
-  auto image = image_of(tensor, layout);
-  if (!image && layout == Layout::dense && tensor.codec() == Codec::p4 &&
-      image.error().code() == StatusCode::unsupported) {
-    layout = Layout::paired;  // the codes of some half do not fit
-    image = image_of(tensor, layout);
-  }
-  if (!image && automatic && image.error().code() == StatusCode::unsupported) {
-    layout = Layout::raw;  // patterns that do not fit nibble tiles
-    image = image_of(tensor, layout);
-  }
+  const auto image = fitting_image(tensor, layout, *device);
   if (!image) return fail(image.error());
-  const std::span<const std::uint8_t> bytes =
-      layout == Layout::raw ? tensor.blocks() : std::span<const std::uint8_t>(image->tiles);
-  const detail::HostTables& tables = image->tables;
-  auto blocks = DeviceMemory::allocate(bytes.size());
+  const auto bytes =
+      image->layout == Layout::raw ? tensor.blocks() : std::span<const std::uint8_t>(image->tiles);
+  auto blocks = detail::copy_to_device(bytes, stream);
   if (!blocks) return fail(blocks.error());
-  auto table = DeviceMemory::allocate(4 * tables.words.size());
+  auto table = detail::copy_to_device(std::span<const std::uint32_t>(image->tables.words), stream);
   if (!table) return fail(table.error());
-  const auto copy = [stream](std::uint8_t* to, const void* from, std::size_t count) {
-    return check("cudaMemcpyAsync",
-                 cudaMemcpyAsync(to, from, count, cudaMemcpyHostToDevice, stream));
-  };
-  Status status = copy(blocks->data(), bytes.data(), bytes.size());
-  if (status) status = copy(table->data(), tables.words.data(), 4 * tables.words.size());
-  if (status) status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
+  Status status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
   if (!status) return fail(status);
-  const auto* words = reinterpret_cast<const std::uint32_t*>(table->data());
   DeviceTensor out;
-  out.view_ = {tensor.codec(),
-               layout,
-               tensor.rows(),
-               tensor.cols(),
-               tensor.tensor_scale(),
-               *device,
-               blocks->data(),
-               table->data(),
-               words + tables.gated_at,
-               words + tables.codes_at,
-               tables.row_begins_at != 0 ? words + tables.row_begins_at : nullptr,
-               tables.row_begins_at != 0 ? words + tables.sparse_at : nullptr,
-               tensor.table().patterns(),
-               tables.codebooks};
+  out.view_.value = view_of(tensor, *image, *device, *blocks, *table);
   out.blocks_ = std::move(*blocks);
   out.tables_ = std::move(*table);
   return out;

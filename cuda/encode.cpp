@@ -6,11 +6,14 @@
 
 #include <limits>
 #include <new>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "block_rows.hpp"
+#include "copy_to_device.hpp"
+#include "device_checks.hpp"
 #include "ecco/standard_tables.hpp"
 #include "encode_planar_tables.hpp"
 #include "encode_tables.hpp"
@@ -49,7 +52,7 @@ Result<detail::EncodeJob> encode_job(Codec codec, const MatrixView<const T>& row
 template <typename T>
 Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float tensor_scale,
                    std::span<std::uint8_t> blocks, Stream stream) {
-  if (Status status = detail::check_device(codec.device); !status) return status;
+  if (Status status = detail::check_device(codec.device, "the codec"); !status) return status;
   const auto job = encode_job(codec.codec, rows, tensor_scale, blocks);
   if (!job) return job.error();
   if (job->block_count == 0) return {};
@@ -63,45 +66,62 @@ Status encode_rows(const DeviceCodecView& codec, MatrixView<const T> rows, float
   return check("encode", detail::encode_h4(*job, codec, rows.data, stream));
 }
 
-}  // namespace
-
-Result<DeviceCodec> DeviceCodec::create(Codec codec, const PatternTableView& table,
-                                        Stream stream) noexcept try {
-  DeviceCodec out;
-  out.view_.codec = codec;
-  Status status = check("cudaGetDevice", cudaGetDevice(&out.view_.device));
-  if (!status) return fail(std::move(status));
-  const bool standard = table.centroids.empty();
-  if (!standard && table.codec != codec) {
+/// The table, checked; where it is empty, the standard one, of a8 none.
+Result<PatternTableView> table_of(Codec codec, const PatternTableView& table) {
+  if (table.centroids.empty()) {
+    if (codec == Codec::a8) return table;
+    return codec == Codec::h4 ? standard_kv_table() : standard_table(codec);
+  }
+  if (table.codec != codec) {
     return fail(StatusCode::invalid_argument, "a table of " +
                                                   std::string(codec_name(table.codec)) +
                                                   " for codec " + std::string(codec_name(codec)));
   }
-  if (codec == Codec::a8) return out;
-  const PatternTableView view = !standard            ? table
-                                : codec == Codec::h4 ? standard_kv_table()
-                                                     : standard_table(codec);
-  if (status = validate(view); !status) return fail(std::move(status));
-  detail::HostTables tables = detail::host_tables(view);
+  if (Status status = validate(table); !status) return fail(std::move(status));
+  return table;
+}
+
+/// Tables of decoders, and from word `encoding_at` on those of the encoder.
+struct EncoderTables {
+  detail::HostTables tables;
+  std::size_t encoding_at;
+};
+
+EncoderTables encoder_tables(const PatternTableView& table) {
+  detail::HostTables tables = detail::host_tables(table);
   const std::size_t encoding_at = (tables.words.size() + 3) / 4 * 4;
   tables.words.resize(encoding_at, 0);
-  const std::vector<std::uint32_t> encoding = codec == Codec::h4
-                                                  ? detail::h4_encode_tables(view.h4())
-                                                  : detail::planar_encode_tables(view);
+  const std::vector<std::uint32_t> encoding = table.codec == Codec::h4
+                                                  ? detail::h4_encode_tables(table.h4())
+                                                  : detail::planar_encode_tables(table);
   tables.words.insert(tables.words.end(), encoding.begin(), encoding.end());
-  const std::size_t bytes = 4 * tables.words.size();
-  auto memory = DeviceMemory::allocate(bytes);
+  return {std::move(tables), encoding_at};
+}
+
+}  // namespace
+
+Result<DeviceCodec> DeviceCodec::create(Codec codec, const PatternTableView& table,
+                                        Stream stream) noexcept try {
+  const auto device = detail::usable_device();
+  if (!device) return fail(device.error());
+  DeviceCodec out;
+  DeviceCodecView& view = out.view_.value;
+  view.codec = codec;
+  view.device = *device;
+  const auto patterns = table_of(codec, table);
+  if (!patterns) return fail(patterns.error());
+  if (codec == Codec::a8) return out;
+  const auto [tables, encoding_at] = encoder_tables(*patterns);
+  auto memory = detail::copy_to_device(std::span<const std::uint32_t>(tables.words), stream);
   if (!memory) return fail(memory.error());
-  status = check("cudaMemcpyAsync", cudaMemcpyAsync(memory->data(), tables.words.data(), bytes,
-                                                    cudaMemcpyHostToDevice, stream));
-  if (status) status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
+  Status status = check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
   if (!status) return fail(std::move(status));
   const auto* words = reinterpret_cast<const std::uint32_t*>(memory->data());
-  out.view_.patterns = memory->data();
-  out.view_.codes = words + tables.codes_at;
-  out.view_.encoding = words + encoding_at;
-  out.view_.pattern_count = view.patterns();
-  out.view_.codebook_count = tables.codebooks;
+  view.patterns = memory->data();
+  view.codes = words + tables.codes_at;
+  view.encoding = words + encoding_at;
+  view.pattern_count = patterns->patterns();
+  view.codebook_count = tables.codebooks;
   out.tables_ = std::move(*memory);
   return out;
 } catch (const std::bad_alloc&) {

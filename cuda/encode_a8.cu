@@ -32,8 +32,7 @@ cudaError_t encode_a8(const EncodeJob& job, const T* rows, cudaStream_t stream) 
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kBlocks, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, rows);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, rows);
 }
 
 template cudaError_t encode_a8(const EncodeJob&, const half*, cudaStream_t);

@@ -37,8 +37,7 @@ cudaError_t encode_h4(const EncodeJob& job, const DeviceCodecView& codec, const 
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kWarps, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job, h4::encode_tables(codec), rows);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, h4::encode_tables(codec), rows);
 }
 
 template cudaError_t encode_h4(const EncodeJob&, const DeviceCodecView&, const half*,

@@ -59,8 +59,7 @@ cudaError_t launch(const EncodeJob& job, const planar::EncodeTables& tables, con
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, kWarps, kEncodeThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kEncodeThreads, 0, stream>>>(job, tables, rows, type);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kEncodeThreads, 0, stream, job, tables, rows, type);
 }
 
 }  // namespace

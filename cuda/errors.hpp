@@ -36,10 +36,11 @@ inline Status failure(const char* what, cudaError_t error) noexcept {
   }
 }
 
-/// Takes the error from the runtime, so that the caller's next call does not report it again.
+/// Takes the error from the runtime, so that the caller's next call does not report it again. An
+/// error that the caller left there stays.
 inline Status check(const char* what, cudaError_t error) noexcept {
   if (error == cudaSuccess) return {};
-  cudaGetLastError();
+  if (cudaPeekAtLastError() == error) cudaGetLastError();
   return failure(what, error);
 }
 

@@ -14,6 +14,8 @@
 namespace ecco::cuda {
 namespace {
 
+bool has_handle(const Blas* blas) { return blas != nullptr && blas->handle() != nullptr; }
+
 /// As many vectors at a time as a gemv takes.
 template <typename T>
 Status multiply_by_gemv(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixView<float> y,
@@ -31,6 +33,9 @@ Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixVie
                 const Blas* blas) {
   const detail::Numbers<T> input{x};
   if (Status status = detail::check_shapes(tensor, input, y); !status) return status;
+  if (blas != nullptr && !has_handle(blas)) {
+    return {StatusCode::invalid_argument, "a Blas that was moved from"};
+  }
   if (tensor.rows == 0 || x.rows == 0) return {};
   if (tensor.cols == 0) return detail::clear(y, stream);
   switch (gemm_path(tensor, x.rows, blas)) {
@@ -46,7 +51,7 @@ Status multiply(const DeviceTensorView& tensor, MatrixView<const T> x, MatrixVie
 }  // namespace
 
 GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch, const Blas* blas) noexcept {
-  if (blas != nullptr && batch >= blas->from()) return GemmPath::blas;
+  if (has_handle(blas) && batch >= blas->from()) return GemmPath::blas;
   const bool gemv_only = tensor.codec == Codec::h4 && tensor.layout == Layout::raw;
   return batch < kGemmFrom || gemv_only ? GemmPath::gemv : GemmPath::half;
 }
@@ -54,10 +59,10 @@ GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch, const Blas
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations, const Blas* blas) noexcept {
   int count = 0;
-  if (detail::multiprocessors(count) != cudaSuccess) return 0;
-  if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return 0;
+  if (!detail::check("cudaDeviceGetAttribute", detail::multiprocessors(count))) return 0;
+  if (!detail::has_product(tensor, batch)) return 0;
   std::size_t bytes = gemv_workspace_bytes(tensor, std::min(batch, kMaxBatch), activations);
-  const std::size_t own = blas != nullptr ? std::min(batch, blas->from() - 1) : batch;
+  const std::size_t own = has_handle(blas) ? std::min(batch, blas->from() - 1) : batch;
   if (gemm_path(tensor, own) == GemmPath::half) {
     bytes = std::max(bytes, detail::gemm_half_bytes(tensor, own, static_cast<unsigned>(count)));
   }

@@ -241,8 +241,7 @@ template <typename Lane>
 cudaError_t gemm_with(const GemmJob& job, cudaStream_t stream) {
   const dim3 grid((job.row_tiles + kGemmRowTiles - 1) / kGemmRowTiles, job.vectors / kGemmColumns,
                   job.plan.slices);
-  gemm_kernel<Lane><<<grid, kGemmThreads, 0, stream>>>(job);
-  return cudaGetLastError();
+  return launch_kernel(gemm_kernel<Lane>, grid, kGemmThreads, 0, stream, job);
 }
 
 }  // namespace

@@ -82,8 +82,7 @@ cudaError_t gemm_h4(const GemmJob& job, cudaStream_t stream) {
 cudaError_t gemm_corrections(const GemmJob& job, float* y, std::size_t y_stride,
                              cudaStream_t stream) {
   const dim3 grid((job.rows + kApartRows - 1) / kApartRows, job.vectors / kGemmColumns);
-  corrections_kernel<<<grid, kThreads, 0, stream>>>(job, y, y_stride);
-  return cudaGetLastError();
+  return launch_kernel(corrections_kernel, grid, kThreads, 0, stream, job, y, y_stride);
 }
 
 }  // namespace ecco::cuda::detail

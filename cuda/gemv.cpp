@@ -51,7 +51,7 @@ Pass make_pass(const DeviceTensorView& tensor, std::size_t batch, Activations ac
                int multiprocessors) {
   Pass pass{};
   pass.digits = activations == Activations::int16 ? 2 : 1;
-  pass.batch = std::min(static_cast<unsigned>(batch), 16 / pass.digits);
+  pass.batch = static_cast<unsigned>(std::min<std::size_t>(batch, 16 / pass.digits));
   pass.row_tiles = static_cast<unsigned>(row_tiles_of(tensor.rows));
   pass.column_tiles = static_cast<unsigned>(blocks_per_row(tensor.cols));
   pass.plan =
@@ -131,8 +131,8 @@ Status multiply(const DeviceTensorView& tensor, const Input& x, MatrixView<float
 std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept {
   int count = 0;
-  if (detail::multiprocessors(count) != cudaSuccess) return 0;
-  if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return 0;
+  if (!check("cudaDeviceGetAttribute", detail::multiprocessors(count))) return 0;
+  if (!detail::has_product(tensor, batch)) return 0;
   return make_pass(tensor, batch, activations, count).bytes();
 }
 

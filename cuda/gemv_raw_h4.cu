@@ -102,8 +102,8 @@ cudaError_t launch(const GemvJob& job, const H4Tables& tables, unsigned slices,
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.row_tiles, 1, kThreads, shared, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<dim3(grid, slices), kThreads, shared, stream>>>(job, device_tables(tables));
-  return cudaGetLastError();
+  return launch_kernel(kernel, dim3(grid, slices), kThreads, shared, stream, job,
+                       device_tables(tables));
 }
 
 }  // namespace

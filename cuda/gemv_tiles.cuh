@@ -173,8 +173,7 @@ cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.row_tiles, 1, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<dim3(grid, slices), kThreads, 0, stream>>>(job);
-  return cudaGetLastError();
+  return launch_kernel(kernel, dim3(grid, slices), kThreads, 0, stream, job);
 }
 
 /// Compiled for so many resident blocks per multiprocessor with up to 8 columns, and for kWide

@@ -17,6 +17,11 @@ Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::siz
                                           float tensor_scale,
                                           std::span<std::uint8_t> memory) noexcept try {
   if (width == 0) return fail(StatusCode::invalid_argument, "a KV page of tokens of 0 values");
+  if (width > kMostBlocks || memory.size() / block_bytes(codec.codec) > kMostBlocks) {
+    return fail(StatusCode::unsupported, "a KV page of " + std::to_string(memory.size()) +
+                                             " bytes for tokens of " + std::to_string(width) +
+                                             " values: 2^31 blocks or more");
+  }
   Status status = detail::check_scale(tensor_scale);
   if (status) {
     status = detail::check_address("memory", memory.data(), detail::kAlignment, memory.empty());
@@ -32,11 +37,6 @@ Result<DeviceKvPage> DeviceKvPage::create(const DeviceCodecView& codec, std::siz
   page.token_bytes_ = detail::blocks_of(codec.codec, width) * block_bytes(codec.codec);
   page.capacity_ = memory.size() / page.token_bytes_;
   page.tensor_scale_ = tensor_scale;
-  if (width > kMostBlocks || memory.size() / block_bytes(codec.codec) > kMostBlocks) {
-    return fail(StatusCode::unsupported, "a KV page of " + std::to_string(memory.size()) +
-                                             " bytes for tokens of " + std::to_string(width) +
-                                             " values: 2^31 blocks or more");
-  }
   return page;
 } catch (const std::bad_alloc&) {
   return fail(StatusCode::out_of_memory, "a KV page");
@@ -73,7 +73,9 @@ Status DeviceKvPage::read_rows(std::size_t first, MatrixView<T> out, Stream stre
                                             " values asked of a page of " +
                                             std::to_string(width_)};
   }
-  if (Status status = check_range(first, out.rows); !status) return status;
+  Status status = check_range(first, out.rows);
+  if (status) status = detail::check_device(codec_.device, "the codec");
+  if (!status) return status;
   const std::uint8_t* blocks = memory_ + first * token_bytes_;
   if (codec_.codec == Codec::a8) return decode_a8(blocks, tensor_scale_, out, stream);
   DeviceTensorView tensor;

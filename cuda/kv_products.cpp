@@ -49,6 +49,7 @@ Status check_heads(std::size_t queries, std::size_t head, std::size_t columns) {
 
 std::size_t weighted_sums_workspace_bytes(std::size_t queries, std::size_t tokens,
                                           std::size_t head_values) noexcept {
+  if (queries > kMostInGrid || head_values > detail::kMostBlocks) return 0;
   if (detail::kv_slices(tokens) <= 1) return 0;
   const std::size_t most = std::min(detail::kMostKvSlices, tokens / detail::kKvSliceStep + 1);
   return most * queries * head_values * sizeof(float);

@@ -116,8 +116,7 @@ cudaError_t launch(Kernel kernel, unsigned tokens_at_once, unsigned queries_at_o
                    Arguments... arguments) {
   const dim3 grid((job.tokens + tokens_at_once - 1) / tokens_at_once,
                   query_runs(job, queries_at_once));
-  kernel<<<grid, threads, shared, stream>>>(job, arguments...);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, threads, shared, stream, job, arguments...);
 }
 
 template <int R>

@@ -189,8 +189,8 @@ cudaError_t launch(const KvJob& job, unsigned slice, std::size_t slice_stride, s
   const auto kernel = one ? sums_kernel<Rows, 1> : sums_kernel<Rows, 4>;
   const dim3 grid((job.tokens + slice - 1) / slice, query_runs(job, one ? 1 : 4),
                   most_blocks(job, Rows::kValues));
-  kernel<<<grid, Rows::kThreads, shared, stream>>>(job, slice, slice_stride, tables);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, Rows::kThreads, shared, stream, job, slice, slice_stride,
+                       tables);
 }
 
 cudaError_t sum_slices(const KvJob& job, const DeviceCodecView& codec, unsigned slice,

@@ -68,4 +68,19 @@ cudaError_t grid_size(Kernel kernel, std::uint32_t items, std::uint32_t per_bloc
   return grid == 0 ? cudaErrorLaunchOutOfResources : cudaSuccess;
 }
 
+/// Launches a kernel, arguments converted to its parameters. Returns the error of this launch:
+/// cudaGetLastError after <<<>>> also returns, and takes away, one that the caller of the library
+/// left in the runtime.
+template <typename... Parameters, typename... Arguments>
+cudaError_t launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads,
+                          std::size_t shared_bytes, cudaStream_t stream,
+                          const Arguments&... arguments) {
+  const auto launch_with = [&](Parameters... parameters) {
+    void* addresses[] = {&parameters...};
+    return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, threads, addresses,
+                            shared_bytes, stream);
+  };
+  return launch_with(arguments...);
+}
+
 }  // namespace ecco::cuda::detail

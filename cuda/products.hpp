@@ -10,6 +10,7 @@
 #include <string>
 
 #include "block_rows.hpp"
+#include "device_checks.hpp"
 #include "ecco/a8.hpp"
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tiles_paired.hpp"
@@ -51,7 +52,7 @@ struct A8Blocks {
   }
 };
 
-/// Shapes, addresses and the device of y = tensor * x; `x` = Numbers or A8Blocks.
+/// Shapes, the view and addresses of y = tensor * x; `x` = Numbers or A8Blocks.
 template <typename Input>
 Status check_shapes(const DeviceTensorView& tensor, const Input& x, const MatrixView<float>& y) {
   if (x.cols() != tensor.cols || y.cols != tensor.rows || x.rows() != y.rows) {
@@ -60,16 +61,15 @@ Status check_shapes(const DeviceTensorView& tensor, const Input& x, const Matrix
                 " tensor, x of " + std::to_string(x.rows()) + " x " + std::to_string(x.cols()) +
                 ", y of " + std::to_string(y.rows) + " x " + std::to_string(y.cols)};
   }
-  if (Status status = x.check_memory(); !status) return status;
-  if (tensor.rows > kMostBlocks || tensor.cols > kMostBlocks) {
-    return {StatusCode::unsupported, "a tensor of " + std::to_string(tensor.rows) + " x " +
-                                         std::to_string(tensor.cols) +
-                                         ": 2^31 rows or columns or more"};
-  }
-  Status status = check_matrix("y", y);
-  const bool empty = tensor.rows == 0 || tensor.cols == 0;
-  if (status) status = check_address("blocks of the tensor", tensor.blocks, kAlignment, empty);
-  return status ? check_device(tensor.device) : status;
+  Status status = check_view(tensor);
+  if (status) status = x.check_memory();
+  return status ? check_matrix("y", y) : status;
+}
+
+/// False if there is nothing to multiply, or more than products take.
+inline bool has_product(const DeviceTensorView& tensor, std::size_t batch) noexcept {
+  if (tensor.rows == 0 || tensor.cols == 0 || batch == 0) return false;
+  return !too_large(tensor.rows, tensor.cols) && batch <= kMostBlocks;
 }
 
 /// The table of values that products of a tensor's layout read.

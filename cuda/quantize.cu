@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Sou
     const unsigned column = vector * kDigits + digit;
     const unsigned n_tile = block * job.n_tiles + column / 8;
     const unsigned fragment = (n_tile * 2 + lane / 16) * job.stored + column % 8;
-    const unsigned word = lane / 8 % 2 * 2 + lane / 4 % 2;
-    job.fragments[(fragment * 4 + lane % 4) * 4 + word] = pack_bytes(digits[digit]);
+    const unsigned word = lane % 4 * 4 + lane / 8 % 2 * 2 + lane / 4 % 2;
+    job.fragments[std::size_t{fragment} * 16 + word] = pack_bytes(digits[digit]);
     if (lane == 0) {
       job.factors[n_tile * 8 + column % 8] = kTwoDigits && digit == 0 ? 256.0f * factor : factor;
     }
@@ -95,8 +95,7 @@ cudaError_t launch(const QuantizeJob& job, const Source& source, unsigned batch,
   constexpr unsigned kWarps = kThreads / kWarpLanes;
   const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, batch);
   const auto kernel = two_digits ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
-  kernel<<<grid, kThreads, 0, stream>>>(job, source);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job, source);
 }
 
 }  // namespace

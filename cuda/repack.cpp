@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "device_checks.hpp"
 #include "ecco/cuda/device.hpp"
 #include "ecco/cuda/tiles.hpp"
 #include "ecco/cuda/tiles_h4.hpp"
@@ -14,6 +15,16 @@ namespace ecco::cuda {
 namespace {
 
 bool is_tiles(Layout layout) { return layout != Layout::raw && layout != Layout::automatic; }
+
+/// The blocks or tiles of a tensor.
+std::span<const std::uint8_t> blocks_of(const DeviceTensorView& tensor) {
+  return {tensor.blocks, layout_bytes(tensor.codec, tensor.layout, tensor.rows, tensor.cols)};
+}
+
+bool overlaps(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+  const auto at = [](const std::uint8_t* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  return at(a.data()) < at(b.data()) + b.size() && at(b.data()) < at(a.data()) + a.size();
+}
 
 Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
                                  std::span<std::uint8_t> out, std::uint32_t* faults,
@@ -27,21 +38,22 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
   const Layout tiles = pack ? to : from.layout;
   const std::size_t bytes = layout_bytes(from.codec, to, from.rows, from.cols);
   if (!has_tiles(from.codec, tiles)) return detail::no_tiles(from.codec, tiles);
+  if (Status status = detail::check_view(from); !status) return fail(status);
   if (out.size() != bytes) {
     return fail(StatusCode::shape_mismatch, "an output of " + std::to_string(out.size()) +
                                                 " bytes, needed are " + std::to_string(bytes));
   }
   const bool empty = bytes == 0;
   Status status = detail::check_address("output", out.data(), detail::kAlignment, empty);
-  if (status) {
-    status = detail::check_address("blocks of the tensor", from.blocks, detail::kAlignment, empty);
-  }
   if (status) status = detail::check_address("faults", faults, sizeof(*faults), false);
-  if (status) status = detail::check_device(from.device);
-  if (!status) return fail(status);
   DeviceTensorView result = from;
   result.layout = to;
   result.blocks = out.data();
+  if (status) status = detail::check_view(result);
+  if (status && overlaps(blocks_of(from), out)) {
+    status = {StatusCode::invalid_argument, "the output overlaps the blocks of the tensor"};
+  }
+  if (!status) return fail(status);
   if (empty) return result;
   const std::size_t column_tiles = blocks_per_row(from.cols);
   const std::size_t row_tiles = row_tiles_of(from.rows);
@@ -63,11 +75,11 @@ Result<DeviceTensorView> convert(const DeviceTensorView& from, Layout to,
 }  // namespace
 
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept {
+  if (!detail::has_layout(codec, layout) || detail::too_large(rows, cols)) return 0;
   const std::size_t columns = blocks_per_row(cols);
   const std::size_t tiles = row_tiles_of(rows) * columns;
   if (layout == Layout::raw) return rows * columns * block_bytes(codec);
-  if (codec == Codec::h4 && layout == Layout::fast) return tiles * sizeof(NibbleTile);
-  return has_tiles(codec, layout) ? tiles * tile_bytes(codec, layout) : 0;
+  return tiles * (codec == Codec::h4 ? sizeof(NibbleTile) : tile_bytes(codec, layout));
 }
 
 Result<DeviceTensorView> repack(const DeviceTensorView& from, Layout to,

@@ -100,8 +100,7 @@ cudaError_t launch(void (*kernel)(RepackJob), const RepackJob& job, cudaStream_t
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.tiles, kWarps, kThreads, 0, grid);
   if (error != cudaSuccess) return error;
-  kernel<<<grid, kThreads, 0, stream>>>(job);
-  return cudaGetLastError();
+  return launch_kernel(kernel, grid, kThreads, 0, stream, job);
 }
 
 }  // namespace

@@ -133,22 +133,19 @@ __global__ void __launch_bounds__(kThreads) scale_kernel(ScaleJob job) {
 
 template <typename T>
 cudaError_t round_vectors(const RoundVectorsJob& job, const T* x, cudaStream_t stream) {
-  round_vectors_kernel<<<job.batch, kThreads, 0, stream>>>(job, x);
-  return cudaGetLastError();
+  return launch_kernel(round_vectors_kernel<T>, job.batch, kThreads, 0, stream, job, x);
 }
 
 cudaError_t scale_vectors(const ScaleJob& job, cudaStream_t stream) {
   constexpr unsigned kMostY = 65535;
   const dim3 grid((job.rows + kThreads - 1) / kThreads, job.batch < kMostY ? job.batch : kMostY);
-  scale_kernel<<<grid, kThreads, 0, stream>>>(job);
-  return cudaGetLastError();
+  return launch_kernel(scale_kernel, grid, kThreads, 0, stream, job);
 }
 
 template <typename T>
 cudaError_t round_half(const RoundJob& job, const T* x, unsigned vectors, cudaStream_t stream) {
   const dim3 grid(job.column_tiles, vectors / kGemmColumns);
-  round_kernel<<<grid, kThreads, 0, stream>>>(job, x);
-  return cudaGetLastError();
+  return launch_kernel(round_kernel<T>, grid, kThreads, 0, stream, job, x);
 }
 
 template cudaError_t round_half(const RoundJob&, const half*, unsigned, cudaStream_t);

@@ -163,6 +163,8 @@ TEST(KvPage, ForgetsTheLastTokensAndMoves) {
   KvPage page = page_of(Codec::h4, 128, 6);
   ASSERT_TRUE(page.append(view(values, 128)));
   const std::vector<float> all = read(page, 0, 6);
+  page.truncate(7);
+  EXPECT_EQ(page.size(), 6u);
   page.truncate(2);
   EXPECT_EQ(page.blocks().size(), 2u * 64);
   ASSERT_TRUE(page.append(dense_view(values.data() + 2 * 128, 4, 128)));

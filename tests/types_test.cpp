@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <type_traits>
 
 namespace ecco {
 namespace {
@@ -111,6 +112,19 @@ TEST(Fp8E4m3, RoundsToNearestEvenAndSaturates) {
 static_assert(to_float(half{0x3c00}) == 1.0f);
 static_assert(to_half(1.0f).bits == 0x3c00);
 static_assert(e5m3_to_float(192) == 1.0f);
+
+static_assert(std::is_convertible_v<MatrixView<float>, MatrixView<const float>>);
+static_assert(!std::is_convertible_v<MatrixView<const float>, MatrixView<float>>);
+static_assert(!std::is_convertible_v<MatrixView<float>, MatrixView<const half>>);
+
+TEST(MatrixView, ThatMayBeWrittenIsOneThatIsRead) {
+  float values[12] = {};
+  const MatrixView<const float> view = MatrixView<float>{values, 3, 2, 4};
+  EXPECT_EQ(view.data, values);
+  EXPECT_EQ(view.rows, 3u);
+  EXPECT_EQ(view.cols, 2u);
+  EXPECT_EQ(view.row_stride, 4u);
+}
 
 }  // namespace
 }  // namespace ecco

@@ -3,6 +3,7 @@
 // [token][block], written token by token and read in ranges. The ISCA 2025 paper keeps H4 blocks.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -87,8 +88,8 @@ class ECCO_API KvPage {
   Status read(std::size_t first, MatrixView<float> out,
               const ParallelFor& parallel = serial) const noexcept;
 
-  /// Keeps the first `tokens`. Precondition: tokens <= size().
-  void truncate(std::size_t tokens) noexcept { size_ = tokens; }
+  /// Keeps the first `tokens`, or all if there are not more.
+  void truncate(std::size_t tokens) noexcept { size_ = std::min(size_, tokens); }
 
  private:
   explicit KvPage(KvCodec codec) noexcept : codec_(std::move(codec)) {}

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "ecco/config.hpp"
 
@@ -137,6 +138,11 @@ struct MatrixView {
   std::size_t row_stride = 0;
 
   ECCO_HD constexpr T* row(std::size_t index) const noexcept { return data + index * row_stride; }
+  /// Where a function reads, a view that may be written will do.
+  ECCO_HD constexpr operator MatrixView<const T>() const noexcept  // NOLINT: on purpose
+      requires(!std::is_const_v<T>) {
+    return {data, rows, cols, row_stride};
+  }
 };
 
 /// View of a dense matrix: the rows follow each other without gaps.

@@ -273,5 +273,30 @@ TEST_F(CudaBlasErrors, AHandleNamesItsDeviceAndMoves) {
   EXPECT_EQ(blas->handle(), nullptr);
 }
 
+TEST_F(CudaBlasErrors, AHandleThatWasMovedFromIsRefused) {
+  std::mt19937 random(93);
+  const auto device = cuda::upload(p4_tensor(random, 20, 300)->view(), Layout::fast);
+  ASSERT_TRUE(device);
+  auto blas = cuda::Blas::create(1);
+  ASSERT_TRUE(blas);
+  auto other = cuda::Blas::create(2);
+  ASSERT_TRUE(other);
+  *other = std::move(*blas);  // and destroys the handle that it had
+  EXPECT_EQ(blas->handle(), nullptr);
+  EXPECT_EQ(other->from(), 1u);
+  const DeviceArray<float> x(std::vector<float>(20 * 300));
+  const DeviceArray<float> y(std::vector<float>(20 * 20));
+  const std::size_t bytes =
+      cuda::gemm_workspace_bytes(device->view(), 20, Activations::int8, &*blas);
+  EXPECT_EQ(bytes, cuda::gemm_workspace_bytes(device->view(), 20, Activations::int8));
+  EXPECT_EQ(cuda::gemm_path(device->view(), 20, &*blas), cuda::GemmPath::half);
+  const test::DeviceWorkspace workspace(bytes);
+  const Status status = cuda::gemm(device->view(), dense_view<const float>(x.data(), 20, 300),
+                                   dense_view(y.data(), 20, 20), Activations::int8,
+                                   workspace.span(), nullptr, &*blas);
+  EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+  EXPECT_EQ(status.message(), "a Blas that was moved from");
+}
+
 }  // namespace
 }  // namespace ecco

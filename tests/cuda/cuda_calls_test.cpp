@@ -70,11 +70,6 @@ void for_types(Check&& check) {
   check("float", 0.0f);
 }
 
-template <typename T>
-MatrixView<const T> constant(const MatrixView<T>& view) {
-  return {view.data, view.rows, view.cols, view.row_stride};
-}
-
 /// A matrix of zeros on the device.
 template <typename T>
 struct Zeros {
@@ -169,11 +164,10 @@ TEST_F(CudaCalls, Gemv) {
         const Zeros<decltype(value)> x(3, kCols);
         const Zeros<float> y(3, kRows);
         const DeviceWorkspace workspace(cuda::gemv_workspace_bytes(tensor, 3, activations));
-        expect_on_stream_alone(name + " by " + type + ", " + name_of(activations),
-                               [&](cuda::Stream stream) {
-                                 return cuda::gemv(tensor, constant(x.view), y.view, activations,
-                                                   workspace.span(), stream);
-                               });
+        expect_on_stream_alone(
+            name + " by " + type + ", " + name_of(activations), [&](cuda::Stream stream) {
+              return cuda::gemv(tensor, x.view, y.view, activations, workspace.span(), stream);
+            });
       });
     }
   });
@@ -203,8 +197,8 @@ TEST_F(CudaCalls, Gemm) {
             cuda::gemm_workspace_bytes(tensor, batch, Activations::int8));
         expect_on_stream_alone(name + " by " + std::to_string(batch) + " of " + type,
                                [&](cuda::Stream stream) {
-                                 return cuda::gemm(tensor, constant(x.view), y.view,
-                                                   Activations::int8, workspace.span(), stream);
+                                 return cuda::gemm(tensor, x.view, y.view, Activations::int8,
+                                                   workspace.span(), stream);
                                });
       });
     }
@@ -222,8 +216,8 @@ TEST_F(CudaCalls, GemmByCublas) {
       const DeviceWorkspace workspace(
           cuda::gemm_workspace_bytes(tensor, 2, Activations::int8, &*blas));
       const auto call = [&](cuda::Stream stream) {
-        return cuda::gemm(tensor, constant(x.view), y.view, Activations::int8, workspace.span(),
-                          stream, &*blas);
+        return cuda::gemm(tensor, x.view, y.view, Activations::int8, workspace.span(), stream,
+                          &*blas);
       };
       expect_on_stream_alone(name + " by " + type, call, 1);
     });
@@ -261,7 +255,7 @@ TEST_F(CudaCalls, Encode) {
       const Zeros<decltype(value)> rows(2, group);
       expect_on_stream_alone(
           std::string(codec_name(codec)) + " of " + type, [&](cuda::Stream stream) {
-            return cuda::encode(device->view(), constant(rows.view), 1.0f, blocks.span(), stream);
+            return cuda::encode(device->view(), rows.view, 1.0f, blocks.span(), stream);
           });
     });
   }
@@ -291,16 +285,15 @@ TEST_F(CudaCalls, KvPage) {
       const Zeros<T> queries(kQueries, kWidth);
       const Zeros<float> scores(kQueries, kTokens);
       const Zeros<float> sums(kQueries, kWidth);
-      expect_on_stream_alone("append", [&](cuda::Stream stream) {
-        return page->append(constant(values.view), stream);
-      });
+      expect_on_stream_alone(
+          "append", [&](cuda::Stream stream) { return page->append(values.view, stream); });
       expect_on_stream_alone(
           "read", [&](cuda::Stream stream) { return page->read(0, values.view, stream); });
       expect_on_stream_alone("scores", [&](cuda::Stream stream) {
-        return page->scores(0, constant(queries.view), scores.view, stream);
+        return page->scores(0, queries.view, scores.view, stream);
       });
       expect_on_stream_alone("weighted_sums", [&](cuda::Stream stream) {
-        return page->weighted_sums(0, constant(weights.view), sums.view, workspace.span(), stream);
+        return page->weighted_sums(0, weights.view, sums.view, workspace.span(), stream);
       });
     });
   }

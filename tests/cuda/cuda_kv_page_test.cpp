@@ -72,6 +72,8 @@ TEST_P(CudaKvPage, AppendsInPlaceAndReadsRanges) {
       host.decode(2 + i / width, column / group_of(GetParam()), block);
       ASSERT_EQ(read[i].bits, to_half(block[column % group_of(GetParam())]).bits) << i;
     }
+    page->truncate(8);
+    EXPECT_EQ(page->size(), 7u);
     page->truncate(3);
     EXPECT_EQ(page->read(2, dense_view(out.data(), 3, width), nullptr).code(),
               StatusCode::shape_mismatch);
@@ -119,6 +121,9 @@ TEST_F(CudaKvPageErrors, NamesWhatDoesNotFit) {
   EXPECT_EQ(create(64, 0.0f, 0).code(), StatusCode::invalid_argument);
   EXPECT_EQ(create(64, NAN, 0).code(), StatusCode::invalid_argument);
   EXPECT_EQ(create(64, 1.0f, 8).code(), StatusCode::invalid_argument);
+  EXPECT_EQ(create(std::size_t{1} << 31, 1.0f, 0).code(), StatusCode::unsupported);
+  EXPECT_EQ(create(std::numeric_limits<std::size_t>::max(), 1.0f, 0).code(),
+            StatusCode::unsupported);
   EXPECT_EQ(create(64, 1.0f, 0, {Codec::h4}).code(), StatusCode::invalid_argument);
   auto page = DeviceKvPage::create({}, 128, 1.0f, {memory.data(), 8 * 64});
   ASSERT_TRUE(page);
@@ -158,6 +163,8 @@ TEST_F(CudaKvPageErrors, NamesWhatDoesNotFit) {
   ASSERT_TRUE(elsewhere);
   EXPECT_EQ(elsewhere->append(dense_view<const float>(values.data(), 1, 128), nullptr).code(),
             StatusCode::invalid_argument);
+  EXPECT_EQ(elsewhere->read(0, dense_view(values.data(), 0, 128), nullptr).message(),
+            "the codec lies on device 1, current is 0");
 }
 
 }  // namespace

@@ -24,15 +24,33 @@ namespace ecco::cuda {
 /// cudaStream_t.
 using Stream = CUstream_st*;
 
-/// Device memory; movable. Freed by the destructor, which waits as cudaFree does.
+namespace detail {
+/// A value that a move leaves as new, so that what was moved from refers to nothing.
+template <typename T>
+struct Moved {
+  T value{};
+
+  Moved() noexcept = default;
+  Moved(Moved&& other) noexcept : value(std::exchange(other.value, T{})) {}
+  Moved& operator=(Moved&& other) noexcept {
+    value = std::exchange(other.value, T{});
+    return *this;
+  }
+  ~Moved() = default;
+};
+}  // namespace detail
+
+/// Device memory; movable: what was moved from is empty. Freed by the destructor and by
+/// assignment, which wait as cudaFree does.
 class DeviceMemory {
  public:
   DeviceMemory() noexcept = default;
   DeviceMemory(DeviceMemory&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
+    DeviceMemory moved(std::move(other));  // frees what this one held
+    std::swap(data_, moved.data_);
+    std::swap(bytes_, moved.bytes_);
     return *this;
   }
   ~DeviceMemory();
@@ -68,10 +86,10 @@ struct DeviceTensorView {
   int codebook_count = 0;  ///< h4
 };
 
-/// Owning tensor on a device; movable.
+/// Owning tensor on a device; movable: what was moved from is a tensor without rows.
 class DeviceTensor {
  public:
-  [[nodiscard]] const DeviceTensorView& view() const noexcept { return view_; }
+  [[nodiscard]] const DeviceTensorView& view() const noexcept { return view_.value; }
   [[nodiscard]] std::size_t device_bytes() const noexcept {
     return blocks_.bytes() + tables_.bytes();
   }
@@ -80,7 +98,7 @@ class DeviceTensor {
   friend Result<DeviceTensor> upload(const TensorView&, Layout, Stream) noexcept;
   DeviceTensor() = default;
 
-  DeviceTensorView view_;
+  detail::Moved<DeviceTensorView> view_;
   DeviceMemory blocks_;
   DeviceMemory tables_;
 };
@@ -94,17 +112,18 @@ Result<DeviceTensor> upload(const TensorView& tensor, Layout layout = Layout::ra
                             Stream stream = nullptr) noexcept;
 
 /// Bytes of the blocks or tiles of a rows x cols tensor, without the sparse corrections of h4; 0
-/// if the codec has no such layout, and for Layout::automatic.
+/// if the codec has no such layout, for Layout::automatic, and from 2^31 rows, columns or blocks
+/// on.
 std::size_t layout_bytes(Codec codec, Layout layout, std::size_t rows, std::size_t cols) noexcept;
 
 /// Converts planar blocks to tiles or back on the device, byte for byte as pack_tiles and
 /// unpack_tiles of tiles.hpp do, into `out`, layout_bytes(...) of device memory aligned to 16
 /// bytes. Returns the view of the result: `from` with another layout and other blocks; its tables
-/// stay those of `from`. Nothing waits for the device, so what is found there goes to the device
-/// word `faults`: it rises by the number of blocks that are not valid, whose class codes do not
-/// fit a dense tile, or that a tile's row does not make; these become rows of zeros, or blocks of
-/// zeros. Errors: unsupported (a pair of layouts of which not exactly one is raw, a codec without
-/// tiles), shape_mismatch, invalid_argument, device_error.
+/// stay those of `from`, and `out` must not overlap its blocks. Nothing waits for the device, so
+/// what is found there goes to the device word `faults`: it rises by the number of blocks that are
+/// not valid, whose class codes do not fit a dense tile, or that a tile's row does not make; these
+/// become rows of zeros, or blocks of zeros. Errors: unsupported (a pair of layouts of which not
+/// exactly one is raw, a codec without tiles), shape_mismatch, invalid_argument, device_error.
 Result<DeviceTensorView> repack(const DeviceTensorView& from, Layout to,
                                 std::span<std::uint8_t> out, std::uint32_t* faults,
                                 Stream stream) noexcept;
@@ -118,8 +137,8 @@ enum class H4Decoder : std::uint8_t {
 /// Decodes all rows of a tensor of any layout to `out`, device memory of tensor.rows x tensor.cols
 /// values; padding is not written. Bit-identical to ecco::decode_rows on any block bytes. Fastest
 /// when rows, their stride and their length are aligned to four values. Errors: shape_mismatch,
-/// invalid_argument (an address that is not a multiple of the value's size, another device),
-/// device_error.
+/// invalid_argument (an address that is not a multiple of the value's size, a view without what
+/// its layout needs, another device), unsupported (2^31 rows, columns or blocks), device_error.
 Status decode(const DeviceTensorView& tensor, MatrixView<half> out, Stream stream,
               H4Decoder decoder = H4Decoder::lane) noexcept;
 Status decode(const DeviceTensorView& tensor, MatrixView<bfloat16> out, Stream stream,
@@ -153,7 +172,8 @@ enum class Activations : std::uint8_t {
 
 inline constexpr std::size_t kMaxBatch = 16;  ///< vectors of one gemv
 
-/// Bytes of workspace that gemv needs on the current device; 0 if it has no GPU.
+/// Bytes of workspace that gemv needs on the current device; 0 if it has no GPU, and for a tensor
+/// or a batch that gemv refuses.
 std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations) noexcept;
 
@@ -163,8 +183,8 @@ std::size_t gemv_workspace_bytes(const DeviceTensorView& tensor, std::size_t bat
 /// and the number of multiprocessors: results repeat bit for bit (docs/cuda.md, "Products"). A
 /// group of x with a NaN or an infinity makes its vector's results NaN; one without a magnitude of
 /// 2^-100 or more counts as zeros. `workspace` is aligned to 16 bytes and not used by other work
-/// at the same time. Errors: shape_mismatch, invalid_argument, unsupported (2^31 rows or columns),
-/// device_error.
+/// at the same time. Errors: shape_mismatch, invalid_argument, unsupported (2^31 rows, columns or
+/// blocks), device_error.
 Status gemv(const DeviceTensorView& tensor, MatrixView<const half> x, MatrixView<float> y,
             Activations activations, std::span<std::uint8_t> workspace, Stream stream) noexcept;
 Status gemv(const DeviceTensorView& tensor, MatrixView<const bfloat16> x, MatrixView<float> y,
@@ -196,16 +216,22 @@ struct HalfProduct;
 using HalfProductCall = Status (*)(void* handle, const HalfProduct& product, Stream stream);
 }  // namespace detail
 
-/// A cuBLAS handle of one device; movable. Programs that create none call nothing of cuBLAS, but
-/// link it, too, if the library was built with it.
+/// A cuBLAS handle of one device; movable: what was moved from holds nullptr, and gemm refuses it.
+/// Programs that create none call nothing of cuBLAS, but link it, too, if the library was built
+/// with it.
 class Blas {
  public:
-  Blas(Blas&& other) noexcept { *this = std::move(other); }
+  Blas(Blas&& other) noexcept
+      : handle_(std::exchange(other.handle_, nullptr)),
+        call_(other.call_),
+        device_(other.device_),
+        from_(other.from_) {}
   Blas& operator=(Blas&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    std::swap(call_, other.call_);
-    std::swap(device_, other.device_);
-    std::swap(from_, other.from_);
+    Blas moved(std::move(other));  // destroys what this one held
+    std::swap(handle_, moved.handle_);
+    std::swap(call_, moved.call_);
+    std::swap(device_, moved.device_);
+    std::swap(from_, moved.from_);
     return *this;
   }
   ~Blas();
@@ -235,8 +261,9 @@ GemmPath gemm_path(const DeviceTensorView& tensor, std::size_t batch,
                    const Blas* blas = nullptr) noexcept;
 
 /// Bytes of workspace that are enough for gemm of any type of x and up to so many vectors on the
-/// current device; 0 if it has no GPU. Own kernels need at most those of 512 vectors: x in half,
-/// and sums of slices of K; cuBLAS needs x in half and panels of 4096 rows.
+/// current device; 0 if it has no GPU, and from 2^31 rows, columns, blocks or vectors on. Own
+/// kernels need at most those of 512 vectors: x in half, and sums of slices of K; cuBLAS needs x
+/// in half and panels of 4096 rows.
 std::size_t gemm_workspace_bytes(const DeviceTensorView& tensor, std::size_t batch,
                                  Activations activations, const Blas* blas = nullptr) noexcept;
 

@@ -29,22 +29,24 @@ struct DeviceCodecView {
   int codebook_count = 0;
 };
 
-/// A codec with its tables on a device, prepared once for all rows and pages; movable.
+/// A codec with its tables on a device, prepared once for all rows and pages; movable: what was
+/// moved from has no tables.
 class DeviceCodec {
  public:
   /// Copies the tables to the current device; allocates and may wait for the stream. An empty
   /// table means the standard one: "standard-kv-1" for h4, "standard-1" for planar codecs, whose
   /// encoder takes some tenths of a second to prepare and 2 MB. Errors: corrupt, invalid_argument
-  /// (a table of another codec), out_of_memory, device_error.
+  /// (a table of another codec), unsupported
+  /// (no GPU, or compute capability below 8.0), out_of_memory, device_error.
   static Result<DeviceCodec> create(Codec codec, const PatternTableView& table = {},
                                     Stream stream = nullptr) noexcept;
 
-  [[nodiscard]] const DeviceCodecView& view() const noexcept { return view_; }
+  [[nodiscard]] const DeviceCodecView& view() const noexcept { return view_.value; }
 
  private:
   DeviceCodec() = default;
 
-  DeviceCodecView view_;
+  detail::Moved<DeviceCodecView> view_;
   DeviceMemory tables_;
 };
 

@@ -4,6 +4,7 @@
 // The rules of device.hpp on streams, allocation and errors hold; nothing here allocates or waits.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -100,8 +101,8 @@ class DeviceKvPage {
                        std::span<std::uint8_t> workspace, Stream stream,
                        KvColumns columns = {}) const noexcept;
 
-  /// Keeps the first `tokens`. Precondition: tokens <= size().
-  void truncate(std::size_t tokens) noexcept { size_ = tokens; }
+  /// Keeps the first `tokens`, or all if there are not more.
+  void truncate(std::size_t tokens) noexcept { size_ = std::min(size_, tokens); }
 
  private:
   DeviceKvPage() = default;
