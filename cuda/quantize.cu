@@ -50,13 +50,13 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Sou
   float values[4];
   source.load(job, vector, block, lane, values);
   const QuantizedFour<kDigits> four = quantize_warp<kDigits>(values);
+  const unsigned column = vector * kDigits;  // two digits lie in the same n-tile
+  const unsigned n_tile = block * job.n_tiles + column / 8;
+  std::uint32_t* const fragments = job.fragments + std::size_t{n_tile * job.stored} * 32;
 #pragma unroll
   for (unsigned digit = 0; digit < kDigits; ++digit) {
-    const unsigned column = vector * kDigits + digit;
-    const unsigned n_tile = block * job.n_tiles + column / 8;
-    std::uint32_t* const fragments = job.fragments + std::size_t{n_tile * job.stored} * 32;
-    fragments[fragment_word(lane, column % 8, job.stored)] = four.words[digit];
-    if (lane == 0) job.factors[n_tile * 8 + column % 8] = four.factors[digit];
+    fragments[fragment_word(lane, column % 8 + digit, job.stored)] = four.words[digit];
+    if (lane == 0) job.factors[n_tile * 8 + column % 8 + digit] = four.factors[digit];
   }
 }
 
