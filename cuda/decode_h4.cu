@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // H4 blocks -> half, bfloat16, float: a lane per block, or the paper's decoder, a warp per block.
 #include "ecco/cuda/h4_store.cuh"
+#include "ecco/cuda/h4_tables.cuh"
 #include "ecco/cuda/h4_warp.cuh"
-#include "h4_tables.cuh"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(kThreads)
     parallel_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
   extern __shared__ std::uint32_t dynamic[];
   __shared__ h4::WarpScratch scratch[kWarps];
-  const std::uint32_t* codes = load_codes(dynamic, tables);
+  const std::uint32_t* codes = h4::load_codes(dynamic, tables);
   const int lane = lane_index();
   const int warp = warp_index();
   for_warp_blocks<kWarps>(job, [&](std::uint32_t block, const BlockPlace& place) {
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kLaneThreads)
     lane_kernel(DecodeJob job, h4::Tables tables, T* __restrict__ out) {
   extern __shared__ std::uint32_t dynamic[];
   __shared__ h4::LaneScratch<T> scratches[kLaneWarps];
-  const std::uint32_t* codes = load_codes(dynamic, tables);
+  const std::uint32_t* codes = h4::load_codes(dynamic, tables);
   h4::LaneScratch<T>& scratch = scratches[warp_index()];
   h4::clear_gaps(scratch);
   const int lane = pinned(lane_index());
@@ -69,29 +69,33 @@ __global__ void __launch_bounds__(kLaneThreads)
 }
 
 template <bool kVector, typename T>
-cudaError_t launch(const DecodeJob& job, const H4Tables& tables, bool parallel, T* out,
+cudaError_t launch(const DecodeJob& job, const h4::Tables& tables, bool parallel, T* out,
                    cudaStream_t stream) {
-  const std::size_t shared = code_bytes(tables);
+  const std::size_t shared = h4::code_bytes(tables);
   const auto kernel = parallel ? parallel_kernel<T, kVector> : lane_kernel<T, kVector>;
   const std::uint32_t per_block = parallel ? kWarps : kLaneThreads;
   const int threads = parallel ? kThreads : kLaneThreads;
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.block_count, per_block, threads, shared, grid);
   if (error != cudaSuccess) return error;
-  return launch_kernel(kernel, grid, threads, shared, stream, job, device_tables(tables), out);
+  return launch_kernel(kernel, grid, threads, shared, stream, job, tables, out);
 }
 
 }  // namespace
 
 template <typename T>
-cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool parallel, T* out,
+cudaError_t decode_h4(const DecodeJob& job, const DeviceTensorView& tensor, bool parallel, T* out,
                       cudaStream_t stream) {
+  const h4::Tables tables = h4::decode_tables(tensor);
   return job.vector ? launch<true>(job, tables, parallel, out, stream)
                     : launch<false>(job, tables, parallel, out, stream);
 }
 
-template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, half*, cudaStream_t);
-template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, bfloat16*, cudaStream_t);
-template cudaError_t decode_h4(const DecodeJob&, const H4Tables&, bool, float*, cudaStream_t);
+template cudaError_t decode_h4(const DecodeJob&, const DeviceTensorView&, bool, half*,
+                               cudaStream_t);
+template cudaError_t decode_h4(const DecodeJob&, const DeviceTensorView&, bool, bfloat16*,
+                               cudaStream_t);
+template cudaError_t decode_h4(const DecodeJob&, const DeviceTensorView&, bool, float*,
+                               cudaStream_t);
 
 }  // namespace ecco::cuda::detail

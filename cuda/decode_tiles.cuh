@@ -22,7 +22,7 @@ template <typename Lane, typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(DecodeTilesJob job, T* __restrict__ out) {
   __shared__ alignas(16) GemvTables<Lane> tables;
-  load_tables<Lane>(tables, job);
+  load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   const int lane = pinned(lane_index());
   for (unsigned tile = blockIdx.x * kWarps + static_cast<unsigned>(warp_index());
        tile < job.tile_count; tile += gridDim.x * kWarps) {

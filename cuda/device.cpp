@@ -81,10 +81,8 @@ Status decode_tensor(const DeviceTensorView& tensor, MatrixView<T> out, Stream s
     const auto* table = reinterpret_cast<const std::uint32_t*>(tensor.patterns);
     return check("decode", detail::decode_planar(tensor.codec, *job, table, out.data, stream));
   }
-  const detail::H4Tables tables{tensor.patterns, tensor.codes, tensor.pattern_count,
-                                tensor.codebook_count};
   return check("decode",
-               detail::decode_h4(*job, tables, decoder == H4Decoder::parallel, out.data, stream));
+               detail::decode_h4(*job, tensor, decoder == H4Decoder::parallel, out.data, stream));
 }
 
 template <typename T>

@@ -202,7 +202,7 @@ template <typename Lane>
 __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
   __shared__ alignas(16) GemvTables<Lane> tables;
   __shared__ GemmShared shared;
-  load_tables<Lane>(tables, job);
+  load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   const int lane = pinned(lane_index());
   const unsigned row_tile =
       blockIdx.x * kGemmRowTiles + static_cast<unsigned>(warp_index() * kWarpTiles);

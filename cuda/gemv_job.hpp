@@ -35,9 +35,7 @@ inline cudaError_t gemv_launch(const DeviceTensorView& tensor, const GemvJob& jo
     return gemv_tiles(tensor.codec, tensor.layout, job, slices, stream);
   }
   if (tensor.codec != Codec::h4) return gemv_raw(tensor.codec, job, slices, stream);
-  const H4Tables tables{tensor.patterns, tensor.codes, tensor.pattern_count,
-                        tensor.codebook_count};
-  return gemv_raw_h4(job, tables, slices, stream);
+  return gemv_raw_h4(job, tensor, slices, stream);
 }
 
 }  // namespace ecco::cuda::detail

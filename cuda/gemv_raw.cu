@@ -9,7 +9,8 @@ namespace ecco::cuda::detail {
 cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream) {
   return ecco::planar::dispatch(codec, [&](auto planes) {
     constexpr int kPlanes = decltype(planes)::value;
-    return gemv_with < RawLane<kPlanes>, kPlanes == 0 ? 3 : 2, 2 > (job, slices, stream);
+    constexpr int kBlocks = kPlanes == 0 ? 3 : 2;
+    return gemv_with<RawLane<kPlanes>, kBlocks, 2>(job, slices, stream);
   });
 }
 

@@ -3,8 +3,8 @@
 // sparse corrections; the outliers of a block are added right after it.
 #include "ecco/cuda/gemv_raw_h4.cuh"
 
+#include "ecco/cuda/h4_tables.cuh"
 #include "gemv_tiles.cuh"
-#include "h4_tables.cuh"
 
 namespace ecco::cuda::detail {
 namespace {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_raw_h4_kernel(GemvJob job, h
   __shared__ RowTileMemory<NT> memory;
   __shared__ float none[1][NT][8];
   load_int8(values, tables);
-  const std::uint32_t* codes = load_codes(dynamic, tables);
+  const std::uint32_t* codes = h4::load_codes(dynamic, tables);
   const int lane = lane_index();
   const int warp = warp_index();
   const int g = lane / 4;
@@ -95,21 +95,21 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_raw_h4_kernel(GemvJob job, h
 }
 
 template <int NB, int NT>
-cudaError_t launch(const GemvJob& job, const H4Tables& tables, unsigned slices,
+cudaError_t launch(const GemvJob& job, const h4::Tables& tables, unsigned slices,
                    cudaStream_t stream) {
   const auto kernel = gemv_raw_h4_kernel<NB, NT>;
-  const std::size_t shared = code_bytes(tables);
+  const std::size_t shared = h4::code_bytes(tables);
   unsigned grid = 0;
   const cudaError_t error = grid_size(kernel, job.row_tiles, 1, kThreads, shared, grid);
   if (error != cudaSuccess) return error;
-  return launch_kernel(kernel, dim3(grid, slices), kThreads, shared, stream, job,
-                       device_tables(tables));
+  return launch_kernel(kernel, dim3(grid, slices), kThreads, shared, stream, job, tables);
 }
 
 }  // namespace
 
-cudaError_t gemv_raw_h4(const GemvJob& job, const H4Tables& tables, unsigned slices,
+cudaError_t gemv_raw_h4(const GemvJob& job, const DeviceTensorView& tensor, unsigned slices,
                         cudaStream_t stream) {
+  const h4::Tables tables = h4::decode_tables(tensor);
   switch (stored_columns(job.columns)) {
     case 2:
       return launch<2, 1>(job, tables, slices, stream);

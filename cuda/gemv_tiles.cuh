@@ -14,17 +14,6 @@ namespace {
 
 inline constexpr int kWarps = kThreads / kWarpLanes;
 
-/// Fills the tables of a block of threads, and waits for them.
-template <typename Lane, typename Job>
-__device__ void load_tables(GemvTables<Lane>& tables, const Job& job) {
-  Lane::load_values(tables.values, job.gated);
-  for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
-    tables.factors[i] = Lane::factor(static_cast<std::uint8_t>(i), job.tensor_scale);
-  }
-  if constexpr (Lane::kCodes > 0) Lane::load_codes(tables.codes, job.codes);
-  __syncthreads();
-}
-
 /// The sparse corrections of a product's tensor.
 template <typename Job>
 __device__ __forceinline__ SparseRows sparse_rows(const Job& job) {
@@ -145,7 +134,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gemv_kernel(GemvJob job) {
   // The first tile of a row tile is on its way while tables are loaded or sums added.
   Lane first;
   if (count > 0) cursor_of(blockIdx.x).load(first, 0);
-  load_tables<Lane>(tables, job);
+  load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   for (unsigned row_tile = blockIdx.x; row_tile < job.row_tiles; row_tile += gridDim.x) {
     Accumulators<NT> acc = {};
     multiply_tiles(cursor_of(row_tile), FragmentPlace<NB, NT>(job, begin), count, lane, tables,
@@ -181,13 +170,14 @@ cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
 /// registers. Sparse corrections of eight columns need more of them.
 template <typename Lane, int kBlocks, int kWide = 0>
 cudaError_t gemv_with(const GemvJob& job, unsigned slices, cudaStream_t stream) {
+  constexpr int kEight = Lane::kSparse ? 3 : kBlocks;
   switch (stored_columns(job.columns)) {
     case 2:
       return launch<Lane, kBlocks, 2, 1>(job, slices, stream);
     case 4:
       return launch<Lane, kBlocks, 4, 1>(job, slices, stream);
     case 8:
-      return launch < Lane, Lane::kSparse ? 3 : kBlocks, 8, 1 > (job, slices, stream);
+      return launch<Lane, kEight, 8, 1>(job, slices, stream);
     default:
       return launch<Lane, kWide, 8, 2>(job, slices, stream);
   }

@@ -3,8 +3,7 @@
 // has, inputs of any type, launches.
 #pragma once
 
-#include "ecco/cuda/intrinsics.cuh"
-#include "h4_tables.cuh"
+#include "ecco/cuda/h4_tables.cuh"
 #include "kv_job.hpp"
 #include "launch.cuh"
 
@@ -54,10 +53,6 @@ __device__ __forceinline__ float input_value(const KvJob& job, std::size_t at) {
 
 inline unsigned query_runs(const KvJob& job, unsigned queries_at_once) {
   return (job.queries_per_head + queries_at_once - 1) / queries_at_once * job.heads;
-}
-
-inline H4Tables h4_tables(const DeviceCodecView& codec) {
-  return {codec.patterns, codec.codes, codec.pattern_count, codec.codebook_count};
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ cudaError_t a8_scores(const KvJob& job, cudaStream_t stream) {
 }
 
 cudaError_t h4_scores(const KvJob& job, const DeviceCodecView& codec, cudaStream_t stream) {
-  const h4::Tables tables = device_tables(h4_tables(codec));
+  const h4::Tables tables = h4::decode_tables(codec);
   const std::size_t shared = static_cast<std::size_t>(codec.codebook_count) * h4::kCodeEntries * 4;
   return job.queries_per_head == 1
              ? launch(h4_scores_kernel<1>, kH4Threads, 1, kH4Threads, shared, stream, job, tables)

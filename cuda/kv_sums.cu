@@ -98,7 +98,7 @@ struct H4Rows {
   __device__ __forceinline__ H4Rows(Shared& memory, const Tables& all)
       : shared(memory), tables(all) {
     extern __shared__ std::uint32_t dynamic[];
-    codes = load_codes(dynamic, tables);
+    codes = h4::load_codes(dynamic, tables);
   }
   template <int kQ>
   __device__ __forceinline__ void add_chunk(const KvJob& job, unsigned block, unsigned chunk,
@@ -197,9 +197,8 @@ cudaError_t sum_slices(const KvJob& job, const DeviceCodecView& codec, unsigned 
                        std::size_t slice_stride, cudaStream_t stream) {
   if (codec.codec == Codec::a8) return launch<A8Rows>(job, slice, slice_stride, 0, {}, stream);
   if (codec.codec == Codec::h4) {
-    const H4Tables tables = h4_tables(codec);
-    return launch<H4Rows>(job, slice, slice_stride, code_bytes(tables), device_tables(tables),
-                          stream);
+    const h4::Tables tables = h4::decode_tables(codec);
+    return launch<H4Rows>(job, slice, slice_stride, h4::code_bytes(tables), tables, stream);
   }
   return ecco::planar::dispatch(codec.codec, [&](auto planes) {
     return launch<PlanarRows<decltype(planes)::value>>(

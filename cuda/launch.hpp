@@ -42,17 +42,10 @@ template <typename T>
 cudaError_t decode_planar(Codec codec, const DecodeJob& job, const std::uint32_t* table, T* out,
                           cudaStream_t stream);
 
-/// Tables of h4.cuh by the host's names.
-struct H4Tables {
-  const void* patterns;
-  const std::uint32_t* codes;
-  int pattern_count;
-  int codebook_count;
-};
-
-/// H4: one block per lane, or (`parallel`) the paper's decoder, one block per warp.
+/// H4: one block per lane, or (`parallel`) the paper's decoder, one block per warp. The tables are
+/// those of `tensor`.
 template <typename T>
-cudaError_t decode_h4(const DecodeJob& job, const H4Tables& tables, bool parallel, T* out,
+cudaError_t decode_h4(const DecodeJob& job, const DeviceTensorView& tensor, bool parallel, T* out,
                       cudaStream_t stream);
 
 template <typename T>
@@ -164,7 +157,7 @@ cudaError_t gemv_h4(const GemvJob& job, unsigned slices, cudaStream_t stream);
 
 /// The same on raw blocks of a planar codec.
 cudaError_t gemv_raw(Codec codec, const GemvJob& job, unsigned slices, cudaStream_t stream);
-cudaError_t gemv_raw_h4(const GemvJob& job, const H4Tables& tables, unsigned slices,
+cudaError_t gemv_raw_h4(const GemvJob& job, const DeviceTensorView& tensor, unsigned slices,
                         cudaStream_t stream);
 
 /// Tiles and where their values go.

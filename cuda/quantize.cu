@@ -2,22 +2,11 @@
 // Activations -> int8 digits in the order of B fragments: one warp per vector and 128 values.
 #include "ecco/a8.hpp"
 #include "ecco/cuda/a8.cuh"
-#include "ecco/cuda/intrinsics.cuh"
+#include "ecco/cuda/quantize.cuh"
 #include "launch.cuh"
 
 namespace ecco::cuda::detail {
 namespace {
-
-/// Sum of digits 127 * 256 + 127: the largest magnitude in two int8 digits.
-constexpr float kLargest16 = 32639.0f;
-
-__device__ __forceinline__ std::uint32_t pack_bytes(const int (&values)[4]) {
-  const std::uint32_t low =
-      prmt(static_cast<std::uint32_t>(values[0]), static_cast<std::uint32_t>(values[1]), 0x0040u);
-  const std::uint32_t high =
-      prmt(static_cast<std::uint32_t>(values[2]), static_cast<std::uint32_t>(values[3]), 0x0040u);
-  return prmt(low, high, 0x5410u);
-}
 
 /// Vectors of numbers.
 template <typename T>
@@ -52,10 +41,7 @@ struct A8Blocks {
   }
 };
 
-/// Lane l of a warp takes the values 4 l..4 l + 3, which are byte 0..3 of register l / 4 % 2 of
-/// mma l / 8 for lane l % 4 of the fragment. A group with a NaN or an infinity gets the factor
-/// NaN.
-template <typename Source, bool kTwoDigits>
+template <typename Source, int kDigits>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Source source) {
   const unsigned lane = threadIdx.x % kWarpLanes;
   const unsigned block = blockIdx.x * (kThreads / kWarpLanes) + threadIdx.x / kWarpLanes;
@@ -63,29 +49,14 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeJob job, Sou
   if (block >= job.column_tiles) return;
   float values[4];
   source.load(job, vector, block, lane, values);
-  const float largest = warp_largest(values);
-  const bool zero = !(largest >= 0x1p-100f);  // or not finite
-  constexpr float kMost = kTwoDigits ? kLargest16 : 127.0f;
-  const float inverse = zero ? 0.0f : kMost / largest;
-  const float factor = largest < 0x1p-100f ? 0.0f : largest / kMost;
-  int digits[2][4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int q = zero ? 0 : __float2int_rn(values[i] * inverse);
-    digits[0][i] = kTwoDigits ? (q + 128) >> 8 : q;
-    digits[1][i] = q - 256 * digits[0][i];
-  }
-  constexpr unsigned kDigits = kTwoDigits ? 2 : 1;
+  const QuantizedFour<kDigits> four = quantize_warp<kDigits>(values);
+  const unsigned column = vector * kDigits;  // two digits lie in the same n-tile
+  const unsigned n_tile = block * job.n_tiles + column / 8;
+  std::uint32_t* const fragments = job.fragments + std::size_t{n_tile * job.stored} * 32;
 #pragma unroll
   for (unsigned digit = 0; digit < kDigits; ++digit) {
-    const unsigned column = vector * kDigits + digit;
-    const unsigned n_tile = block * job.n_tiles + column / 8;
-    const unsigned fragment = (n_tile * 2 + lane / 16) * job.stored + column % 8;
-    const unsigned word = lane % 4 * 4 + lane / 8 % 2 * 2 + lane / 4 % 2;
-    job.fragments[std::size_t{fragment} * 16 + word] = pack_bytes(digits[digit]);
-    if (lane == 0) {
-      job.factors[n_tile * 8 + column % 8] = kTwoDigits && digit == 0 ? 256.0f * factor : factor;
-    }
+    fragments[fragment_word(lane, column % 8 + digit, job.stored)] = four.words[digit];
+    if (lane == 0) job.factors[n_tile * 8 + column % 8 + digit] = four.factors[digit];
   }
 }
 
@@ -94,7 +65,7 @@ cudaError_t launch(const QuantizeJob& job, const Source& source, unsigned batch,
                    cudaStream_t stream) {
   constexpr unsigned kWarps = kThreads / kWarpLanes;
   const dim3 grid((job.column_tiles + kWarps - 1) / kWarps, batch);
-  const auto kernel = two_digits ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
+  const auto kernel = two_digits ? quantize_kernel<Source, 2> : quantize_kernel<Source, 1>;
   return launch_kernel(kernel, grid, kThreads, 0, stream, job, source);
 }
 

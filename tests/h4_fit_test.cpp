@@ -235,7 +235,7 @@ TEST(H4KMeans, FindsFifteenPlaces) {
     group.weight[e] = 64;
   }
   group.largest = 0;
-  const fit::Pattern pattern = fit::group_pattern(group, 1);
+  const fit::H4Pattern pattern = fit::group_pattern(group, 1);
   for (std::size_t k = 0; k < pattern.size(); ++k) {
     EXPECT_EQ(pattern[k], 64 * static_cast<int>(k) - 448);
   }

@@ -63,7 +63,7 @@ struct Sums {
 
 /// Adds an encoded block: every block counts by its error relative to its own energy.
 void add_block(std::span<const float> block, std::span<const std::uint16_t> weights,
-               float tensor_scale, const h4::Fields& fields, std::span<const Pattern> patterns,
+               float tensor_scale, const h4::Fields& fields, std::span<const H4Pattern> patterns,
                Sums& sums) {
   const float m = tensor_scale * to_float(fields.scale);
   std::array<std::int64_t, kGroup> place{};
@@ -77,7 +77,7 @@ void add_block(std::span<const float> block, std::span<const std::uint16_t> weig
   for (int i = 0; i < fields.outliers; ++i) is_outlier[fields.outlier[i].position] = true;
   Sums::Symbols& mine = sums.patterns[static_cast<std::size_t>(fields.pattern)];
   ++mine.blocks;
-  const Pattern& pattern = patterns[static_cast<std::size_t>(fields.pattern)];
+  const H4Pattern& pattern = patterns[static_cast<std::size_t>(fields.pattern)];
   for (std::size_t e = 0; e < kGroup; ++e) {
     const std::size_t symbol = fields.symbols[e];
     ++sums.uses[static_cast<std::size_t>(fields.codebook)][symbol];
@@ -92,7 +92,7 @@ void add_block(std::span<const float> block, std::span<const std::uint16_t> weig
 
 /// A table in training: centroids in places, so that they can move by less than the int8 grid.
 struct Draft {
-  std::vector<Pattern> patterns;
+  std::vector<H4Pattern> patterns;
   std::vector<std::uint8_t> codebooks;
 
   [[nodiscard]] h4::RateTables tables() const {
@@ -132,7 +132,7 @@ Sums encode_all(const Draft& draft, std::span<const float> values,
 /// Moves centroids to the means of their values and codebooks to the counts of their blocks.
 void update(Draft& draft, const Sums& sums) {
   for (std::size_t p = 0; p < draft.patterns.size(); ++p) {
-    Pattern& pattern = draft.patterns[p];
+    H4Pattern& pattern = draft.patterns[p];
     for (std::size_t k = 0; k < pattern.size(); ++k) {
       const std::int64_t weight = sums.patterns[p].weight[k];
       if (weight > 0) pattern[k] = rounded_mean(sums.patterns[p].places[k], weight);
@@ -162,7 +162,7 @@ void move_idle_patterns(Draft& draft, const Sums& sums, std::size_t moves, Split
     return sums.patterns[a].error > sums.patterns[b].error;
   });
   for (std::size_t i = 0; i < std::min(moves, by_use.size() / 2); ++i) {
-    Pattern& idle = draft.patterns[by_use[i]];
+    H4Pattern& idle = draft.patterns[by_use[i]];
     idle = draft.patterns[by_error[i]];
     for (std::int16_t& centroid : idle) {
       const int scaled = centroid * (240 + static_cast<int>(random.below(33))) / 256;
@@ -183,7 +183,7 @@ void snap_to_grid(Draft& draft) {
 /// The paper's training: two k-means, then codebooks for the least-error patterns.
 Draft kmeans_table(std::span<const float> values, std::span<const std::size_t> blocks,
                    const H4FitOptions& options, const ParallelFor& parallel) {
-  std::vector<Pattern> patterns(blocks.size());
+  std::vector<H4Pattern> patterns(blocks.size());
   parallel(blocks.size(), [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t at = blocks[i] * kGroup;
@@ -329,9 +329,9 @@ NormalizedGroup normalize(std::span<const float> block, std::span<const float> i
   return group;
 }
 
-std::vector<std::int8_t> to_table(std::span<const Pattern> patterns) {
+std::vector<std::int8_t> to_table(std::span<const H4Pattern> patterns) {
   std::vector<std::int8_t> table;
-  for (const Pattern& pattern : patterns) {
+  for (const H4Pattern& pattern : patterns) {
     for (const std::int16_t place : pattern) {
       const int half = place >= 0 ? h4::kPlaces / 2 : -h4::kPlaces / 2;
       table.push_back(

@@ -50,13 +50,13 @@ std::vector<std::size_t> choose_seeds(std::span<const std::uint64_t> weights, st
   return seeds;
 }
 
-std::int64_t distance_of(const Pattern& a, const Pattern& b) {
+std::int64_t distance_of(const H4Pattern& a, const H4Pattern& b) {
   std::int64_t sum = 0;
   for (std::size_t k = 0; k < a.size(); ++k) sum += square(a[k] - b[k]);
   return sum;
 }
 
-std::size_t nearest_of(const Pattern& pattern, std::span<const Pattern> shared) {
+std::size_t nearest_of(const H4Pattern& pattern, std::span<const H4Pattern> shared) {
   std::size_t best = 0;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (std::size_t s = 0; s < shared.size(); ++s) {
@@ -77,7 +77,7 @@ int bits_of(const Histogram& histogram, const huffman::Lengths& lengths) {
 
 }  // namespace
 
-Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed) {
+H4Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed) {
   std::vector<std::pair<std::int16_t, std::uint64_t>> values;  // place, weight
   for (int e = 0; e < kGroup; ++e) {
     const auto i = static_cast<std::size_t>(e);
@@ -90,7 +90,7 @@ Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed) {
   const auto seeds = choose_seeds(weights, h4::kCentroids, random, [&](auto i, auto j) {
     return square(values[i].first - values[j].first);
   });
-  Pattern pattern{};
+  H4Pattern pattern{};
   for (std::size_t k = 0; k < pattern.size(); ++k) pattern[k] = values[seeds[k]].first;
   std::sort(pattern.begin(), pattern.end());
   for (int round = 0; round < kRoundsInGroup; ++round) {
@@ -102,7 +102,7 @@ Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed) {
       sum[k] += place * static_cast<std::int64_t>(w);
       weight[k] += static_cast<std::int64_t>(w);
     }
-    const Pattern before = pattern;
+    const H4Pattern before = pattern;
     for (k = 0; k < pattern.size(); ++k) {
       if (weight[k] > 0) pattern[k] = mean(sum[k], weight[k]);
     }
@@ -112,11 +112,11 @@ Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed) {
   return pattern;
 }
 
-std::vector<Pattern> cluster_patterns(std::span<const Pattern> patterns, int count,
-                                      std::uint64_t seed, const ParallelFor& parallel) {
+std::vector<H4Pattern> cluster_patterns(std::span<const H4Pattern> patterns, int count,
+                                        std::uint64_t seed, const ParallelFor& parallel) {
   SplitMix random(seed);
   const std::vector<std::uint64_t> alike(patterns.size(), 1);
-  std::vector<Pattern> shared;
+  std::vector<H4Pattern> shared;
   for (const std::size_t i :
        choose_seeds(alike, static_cast<std::size_t>(count), random,
                     [&](auto a, auto b) { return distance_of(patterns[a], patterns[b]); })) {
@@ -133,7 +133,7 @@ std::vector<Pattern> cluster_patterns(std::span<const Pattern> patterns, int cou
       ++members[owner[i]];
       for (std::size_t k = 0; k < h4::kCentroids; ++k) sum[owner[i]][k] += patterns[i][k];
     }
-    const std::vector<Pattern> before = shared;
+    const std::vector<H4Pattern> before = shared;
     for (std::size_t s = 0; s < shared.size(); ++s) {
       for (std::size_t k = 0; members[s] > 0 && k < h4::kCentroids; ++k) {
         shared[s][k] = mean(sum[s][k], members[s]);

@@ -42,14 +42,14 @@ struct NormalizedGroup {
 };
 
 /// 15 ascending centroids in places.
-using Pattern = std::array<std::int16_t, h4::kCentroids>;
+using H4Pattern = std::array<std::int16_t, h4::kCentroids>;
 
 /// Stage 1: weighted k-means of the 127 values, from k-means++ seeds.
-Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed);
+H4Pattern group_pattern(const NormalizedGroup& group, std::uint64_t seed);
 
 /// Stage 2: k-means of patterns, each alike, from k-means++ seeds.
-std::vector<Pattern> cluster_patterns(std::span<const Pattern> patterns, int count,
-                                      std::uint64_t seed, const ParallelFor& parallel);
+std::vector<H4Pattern> cluster_patterns(std::span<const H4Pattern> patterns, int count,
+                                        std::uint64_t seed, const ParallelFor& parallel);
 
 /// How often a group uses each symbol.
 using Histogram = std::array<std::uint16_t, huffman::kSymbols>;

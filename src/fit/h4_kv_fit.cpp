@@ -58,7 +58,7 @@ Group load(std::span<const float> block) {
 }
 
 /// Running sums over the places of a pattern's groups, from the lowest place on.
-struct Sums {
+struct RangeSums {
   std::int64_t count = 0;
   std::int64_t weight = 0;
   std::int64_t places = 0;   // weighted
@@ -70,7 +70,7 @@ class Distribution {
   void add(const Group& group) {
     for (std::size_t i = 0; i + 1 < kGroup; ++i) {
       const std::int64_t t = group.place[i];
-      Sums& sums = below_[static_cast<std::size_t>(t + kPlaceRange + 1)];
+      RangeSums& sums = below_[static_cast<std::size_t>(t + kPlaceRange + 1)];
       sums.count += 1;
       sums.weight += group.weight;
       sums.places += group.weight * t;
@@ -85,18 +85,18 @@ class Distribution {
       below_[i].squares += below_[i - 1].squares;
     }
   }
-  /// Sums over the places up to `place`.
-  [[nodiscard]] const Sums& up_to(int place) const {
+  /// RangeSums over the places up to `place`.
+  [[nodiscard]] const RangeSums& up_to(int place) const {
     return below_[static_cast<std::size_t>(std::clamp(place + kPlaceRange + 1, 0, kPlaceBins))];
   }
-  [[nodiscard]] const Sums& all() const { return below_.back(); }
+  [[nodiscard]] const RangeSums& all() const { return below_.back(); }
 
  private:
-  std::vector<Sums> below_;
+  std::vector<RangeSums> below_;
 };
 
 /// Squared error of the values between two boundaries around a centroid.
-std::int64_t error_between(const Sums& low, const Sums& high, std::int64_t centroid) {
+std::int64_t error_between(const RangeSums& low, const RangeSums& high, std::int64_t centroid) {
   return high.squares - low.squares - 2 * centroid * (high.places - low.places) +
          centroid * centroid * (high.weight - low.weight);
 }
@@ -107,9 +107,9 @@ struct Split {
 };
 Split split(const Distribution& values, const Row& row) {
   Split out;
-  const Sums* low = &values.up_to(-kPlaceRange - 1);
+  const RangeSums* low = &values.up_to(-kPlaceRange - 1);
   for (std::size_t k = 0; k < row.size(); ++k) {
-    const Sums& high =
+    const RangeSums& high =
         k + 1 < row.size() ? values.up_to((row[k] + row[k + 1]) * h4::kPlaces / 2) : values.all();
     out.error += error_between(*low, high, h4::kPlaces * row[k]);
     out.counts[k] = static_cast<std::uint64_t>(high.count - low->count);
@@ -171,15 +171,15 @@ std::size_t nearest_row(std::span<const Row> rows, const Group& group) {
 /// Evenly spaced patterns between the extremes of k-means clusters.
 std::vector<Row> first_rows(std::span<const Group> groups, int count, std::uint64_t seed,
                             const ParallelFor& parallel) {
-  std::vector<Pattern> extremes;  // only two of the fifteen places are used
+  std::vector<H4Pattern> extremes;  // only two of the fifteen places are used
   for (const Group& group : groups) {
-    Pattern p{};
+    H4Pattern p{};
     p.front() = static_cast<std::int16_t>(group.least);
     p.back() = static_cast<std::int16_t>(group.greatest);
     extremes.push_back(p);
   }
   std::vector<Row> rows;
-  for (const Pattern& p : cluster_patterns(extremes, count, seed, parallel)) {
+  for (const H4Pattern& p : cluster_patterns(extremes, count, seed, parallel)) {
     Row row{};
     for (int k = 0; k < h4::kCentroids; ++k) {
       // Centres of fifteen equal steps.

@@ -27,6 +27,6 @@ float own_tensor_scale(std::span<const float> block);
 NormalizedGroup normalize(std::span<const float> block, std::span<const float> importance);
 
 /// Rounds centroids from places to the int8 grid of tables, ascending, within -127..127.
-std::vector<std::int8_t> to_table(std::span<const Pattern> patterns);
+std::vector<std::int8_t> to_table(std::span<const H4Pattern> patterns);
 
 }  // namespace ecco::fit

@@ -108,6 +108,19 @@ struct TileLane {
   }
 };
 
+/// Fills the tables of a block of threads with those of DeviceTensorView; `codes` is not read by
+/// lanes without kCodes. All threads of the block call it; waits by __syncthreads().
+template <typename Lane>
+__device__ __forceinline__ void load_tables(GemvTables<Lane>& tables, const std::uint32_t* gated,
+                                            const std::uint32_t* codes, float tensor_scale) {
+  Lane::load_values(tables.values, gated);
+  for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
+    tables.factors[i] = Lane::factor(static_cast<std::uint8_t>(i), tensor_scale);
+  }
+  if constexpr (Lane::kCodes > 0) Lane::load_codes(tables.codes, codes);
+  __syncthreads();
+}
+
 /// Selectors of four weights, one for each table -> A registers `at` of the parts, whose sum the
 /// tensor core makes.
 template <int kWords, int kParts>
@@ -194,15 +207,14 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
   }
 }
 
-/// multiply_rows of a tile. Whole warps call it.
+/// multiply_rows of a tile. Whole warps call it. `t` = lane % 4.
 ///
 /// @code
 /// ecco::cuda::FastLane<2> share;  // P4, gemv_fast.cuh
 /// share.load(tile, lane);
-/// ecco::cuda::Accumulators<1> acc = {};
-/// const auto fragments = ecco::cuda::load_fragments<8, 1>(x, factors);  // see there
-/// ecco::cuda::multiply_tile(share, lane % 4, fragments, tables, acc);
+/// ecco::cuda::multiply_tile(share, lane % 4, activations, tables, acc);
 /// @endcode
+/// tests/cuda/example_gemv.cu is the whole kernel.
 template <typename Lane, int NT>
 __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const Fragments<NT>& x,
                                               const GemvTables<Lane>& tables,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // H4 blocks decoded one per lane: the fast decoder. A warp stages 32 blocks in shared memory; each
 // lane walks the codes of its own, four per window; then the warp turns the symbols of all 32 into
-// values together, so that stores are coalesced. docs/cuda.md, "H4".
+// values together, so that stores are coalesced. docs/cuda.md, "Decoding".
 #pragma once
 
 #include <cstdint>

@@ -1,23 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Values of the H4 blocks that a warp's lanes have walked (h4_lane.cuh), written by the warp
 // together. docs/cuda.md, "Decoding".
-//
-// @code
-// __shared__ ecco::cuda::h4::LaneScratch<half> scratch;  // of one warp
-// ecco::cuda::h4::stage_rows(scratch, blocks, 64, count);
-// __syncwarp();
-// const std::uint32_t* own = scratch.blocks + lane * ecco::cuda::h4::kRowWords;
-// const auto header = ecco::cuda::h4::parse_header(own[0], tables);
-// scratch.destinations[lane] = {out_of_block(lane), lane < count ? 128 : 0};
-// ecco::cuda::h4::tabulate_values<half>(scratch, tables.patterns + 4 * header.pattern,
-//                                       scale * ecco::cuda::h4::fp8_value(header.scale));
-// const auto walked = ecco::cuda::h4::walk_block(scratch, lane, tables.header_bits(),
-//                                                header.codebook, codes);
-// __syncwarp();
-// ecco::cuda::h4::write_rows<true>(scratch, 0, 32);
-// __syncwarp();
-// ecco::cuda::h4::correct_block(own, walked, header.is_zero(), scale, scratch.destinations[lane]);
-// @endcode
+// tests/cuda/example_h4.cu is a kernel with all steps.
 #pragma once
 
 #include <cstdint>

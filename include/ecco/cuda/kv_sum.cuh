@@ -9,9 +9,8 @@
 // __shared__ ecco::cuda::SharedWeights<4> weights;  // [query][token], zeros past the end
 // float sums[4][4] = {};
 // for (int first = 0; first < ecco::cuda::kWeightChunk; first += ecco::cuda::kStagedRows) {
-//   ecco::cuda::planar::stage_quad<2>(block_of_token(first + lane / 4), lane % 4, lane / 4,
-//   tables,
-//                                     tensor_scale, rows);
+//   const std::uint8_t* block = block_of_token(first + lane / 4);
+//   ecco::cuda::planar::stage_quad<2>(block, lane % 4, lane / 4, tables, tensor_scale, rows);
 //   __syncwarp();
 //   ecco::cuda::add_rows(rows, weights, first, lane, sums);
 //   __syncwarp();

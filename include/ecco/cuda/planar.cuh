@@ -212,7 +212,7 @@ centroid_pair(const std::uint32_t (&pattern)[kPatternWords<R>], const LaneWords<
 ///
 /// @code
 /// __shared__ ecco::cuda::planar::SharedTables<2> tables;        // P4
-/// ecco::cuda::planar::load_tables<2>(tables, tensor.table);
+/// ecco::cuda::planar::load_tables<2>(tables, table);  // DeviceTensorView::patterns, as words
 /// __syncthreads();
 /// const int t = threadIdx.x % 4;
 /// ecco::cuda::planar::decode_quad<2>(block, t, tables, tensor_scale,

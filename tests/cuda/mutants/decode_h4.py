@@ -31,7 +31,7 @@ MUTANTS = {
         ("lane", "place.column * kGroup + 4 * static_cast<unsigned>(lane)",
          "place.column * kGroup + static_cast<unsigned>(lane)"),
     ],
-    ("cuda/h4_tables.cuh", "cuda/decode_h4.cu", "decode"): [
+    ("include/ecco/cuda/h4_tables.cuh", "cuda/decode_h4.cu", "decode"): [
         ("sync", "codes[i] = tables.codes[i]; __syncthreads();", "codes[i] = tables.codes[i];"),
         ("bound", "i < count; i += blockDim.x", "i + 32 < count; i += blockDim.x"),
         ("table column", "codes[i] = tables.codes[i]", "codes[i] = tables.codes[0]"),

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Planted errors in the quantisation of activations; README.md has the form."""
 MUTANTS = {
-    ("cuda/quantize.cu", "cuda/quantize.cu", "gemv"): [
+    ("include/ecco/cuda/quantize.cuh", "cuda/quantize.cu", "gemv"): [
         ("rounding", "__float2int_rn", "__float2int_rz"),
         ("rounding", "(q + 128) >> 8", "q >> 8"),
         ("lane", "lane / 8 % 2 * 2 + lane / 4 % 2", "lane / 4 % 2 * 2 + lane / 8 % 2"),
-        ("tail tile", "at, job.cols, values)", "at, job.cols + 1, values)"),
         ("bound", "largest < 0x1p-100f ? 0.0f", "zero ? 0.0f"),
+    ],
+    ("cuda/quantize.cu", "cuda/quantize.cu", "gemv"): [
+        ("tail tile", "at, job.cols, values)", "at, job.cols + 1, values)"),
         ("tail tile", "kValues * ecco::a8::kValues < job.cols",
          "kValues * ecco::a8::kValues <= job.cols"),
         ("tail tile", "if (at + i >= job.cols)", "if (at >= job.cols)"),
