@@ -27,7 +27,7 @@ std::string read_text(const std::string& path) {
 }
 
 const std::string& document() {
-  static const std::string text = read_text(std::string(ECCO_DOCS) + "/format.md");
+  static const std::string text = read_text(ECCO_DOCS "/format.md");
   return text;
 }
 
@@ -138,7 +138,7 @@ TEST(FormatDocument, FileIsTheGoldenOne) {
   for (const char* tag : {"block", "data"}) {
     for (const std::uint8_t byte : hex_bytes(fenced(tag))) file += static_cast<char>(byte);
   }
-  EXPECT_TRUE(file == read_text(std::string(ECCO_TEST_GOLDEN) + "/minimal.valid.safetensors"));
+  EXPECT_TRUE(file == read_text(ECCO_TEST_GOLDEN "/minimal.valid.safetensors"));
 }
 
 TEST(FormatDocument, PinsTheStandardTables) {

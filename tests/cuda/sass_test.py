@@ -178,7 +178,8 @@ def resources(tool, library, architecture):
 
 def opcode(instruction):
     """PRMT of "@!P0 PRMT R1, ...", LDG.EF of a load that L1 evicts first."""
-    first, *modifiers = re.sub(r"^@!?U?P\S+\s+", "", instruction).split()[0].split(".")
+    words = instruction.split(None, 2)
+    first, *modifiers = words[instruction.startswith("@")].split(".")
     return first + ".EF" if "EF" in modifiers else first
 
 
