@@ -21,7 +21,7 @@ check_sources() {
     head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' ||
       { echo "$file: no SPDX line"; failed=1; }
   done
-  grep -nE '^.{101,}$' "${files[@]}" "${others[@]}" docs/*.md README.md && failed=1
+  grep -nE '^.{101,}$' "${files[@]}" "${others[@]}" ./*.md docs/*.md && failed=1
   shellcheck scripts/*.sh tests/package/*.sh .ci/run || failed=1
   return $failed
 }
