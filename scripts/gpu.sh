@@ -15,6 +15,12 @@ libraries="libbenchmark-dev libbenchmark1debian libcli11-dev libexpected-dev lib
   libgmock-dev libgtest-dev libtbb-dev libtbb12 libtbbbind-2-5 libtbbmalloc2 libxxhash-dev
   libxxhash0 nlohmann-json3-dev"
 
+# What is measured: the commit checked out here, or where --carry ran.
+find_commit() {
+  git describe --always --dirty 2> /dev/null ||
+    grep . "$carried/commit" 2> /dev/null || echo unknown
+}
+
 # Files of the packages with the libraries, 8 MB, below $carried/usr.
 carry() {
   # shellcheck disable=SC2086  # a list of words
@@ -26,6 +32,7 @@ carry() {
     while read -r file; do
       [ -d "$file" ] || cp --parents --no-dereference "$file" "$carried"
     done
+  find_commit > "$carried/commit"
   echo "$carried: $(du -sh "$carried" | cut -f 1)"
 }
 
@@ -81,7 +88,8 @@ step "Configure" cmake -S . -B build/gpu -DCMAKE_BUILD_TYPE=Release -DECCO_CUDA=
 step "Build" cmake --build build/gpu -j "$jobs" --target gpu_tests cuda_bench
 attempt "Run the tests" 120 ctest --test-dir build/gpu -L gpu --output-on-failure
 attempt "Measure" $((bench_seconds + 30)) build/gpu/bin/cuda_bench --benchmark_min_time=0.02 \
-  --time-limit "$bench_seconds" --benchmark_out=build/gpu/cuda_bench.json
+  --time-limit "$bench_seconds" "--benchmark_context=commit=$(find_commit)" \
+  --benchmark_out=build/gpu/cuda_bench.json
 attempt "Report" 30 python3 bench/cuda/report.py build/gpu/cuda_bench.json --out docs/gpu
 if sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer)
 then

@@ -28,7 +28,10 @@ def paragraph(text):
 
 def introduction(results):
     context = results.context
-    text = f"Measured {context['date'][:10]}, {context['multiprocessors']} multiprocessors"
+    text = f"Measured {context['date'][:10]}"
+    if "commit" in context:
+        text += f" at commit {context['commit']}"
+    text += f", {context['multiprocessors']} multiprocessors"
     ratio = results.ratio()
     if ratio is not None:
         text += (f" of {context['clock_mhz']} MHz, memory of {context['memory_mhz']} MHz and "

@@ -61,6 +61,11 @@ class ReportTest(unittest.TestCase):
         self.assertAlmostEqual(Results(results(H200, TIMES)).ratio(), 20.37, places=2)
         self.assertIsNone(Results(results({"gpu": "?"}, TIMES)).ratio())
 
+    def test_names_the_commit_that_was_measured(self):
+        named = markdown(Results(results({**H100, "commit": "0abc123"}, TIMES)))
+        self.assertIn("Measured 2026-01-02 at commit 0abc123, 132 multiprocessors", named)
+        self.assertIn("Measured 2026-01-02, 132", markdown(Results(results(H100, TIMES))))
+
     def test_bars_below_wide_memory(self):
         self.assertEqual(verdicts(results(H100, TIMES)), [
             ("p4/paired/int8 (automatic)", ">= 2.5x", "met"),  # exactly 2.5
