@@ -24,6 +24,7 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ alignas(16) GemvTables<Lane> tables;
   load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   const int lane = pinned(lane_index());
+  const auto place = Lane::place(lane);
   for (unsigned tile = blockIdx.x * kWarps + static_cast<unsigned>(warp_index());
        tile < job.tile_count; tile += gridDim.x * kWarps) {
     Lane share;
@@ -31,7 +32,7 @@ __global__ void __launch_bounds__(kThreads)
     const std::uint32_t headers[2] = {share.header_of(0), share.header_of(1)};
     const Gated<Lane::kTableWords> gated[2] = {load_gated(tables, headers[0] & 255u),
                                                load_gated(tables, headers[1] & 255u)};
-    typename Lane::Decoder decoder(share, tables.codes, lane % 4);
+    typename Lane::Decoder decoder(share, tables.codes, place);
     const unsigned first_row =
         tile / job.column_tiles * kTileRows + static_cast<unsigned>(lane / 4);
     const unsigned first_column =

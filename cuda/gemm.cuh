@@ -85,12 +85,12 @@ struct HalfTile {
 /// k of the mma is permuted: lane t has the elements 4 t, 4 t + 2, 4 t + 1 and 4 t + 3 of sixteen
 /// as 2 t, 2 t + 1, 2 t + 8 and 2 t + 9, in A and, by half_row, in B.
 template <typename Lane>
-__device__ __forceinline__ void decode_tile(const Lane& share, int t,
+__device__ __forceinline__ void decode_tile(const Lane& share, typename Lane::Place place,
                                             const GemvTables<Lane>& tables, HalfTile& tile) {
   const std::uint32_t headers[2] = {share.header_of(0), share.header_of(1)};
   const Gated<Lane::kTableWords> gated[2] = {load_gated(tables, headers[0] & 255u),
                                              load_gated(tables, headers[1] & 255u)};
-  typename Lane::Decoder decoder(share, tables.codes, t);
+  typename Lane::Decoder decoder(share, tables.codes, place);
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
     std::uint32_t parts[Lane::kParts][4];
@@ -204,6 +204,7 @@ __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
   __shared__ GemmShared shared;
   load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   const int lane = pinned(lane_index());
+  const auto place = Lane::place(lane);
   const unsigned row_tile =
       blockIdx.x * kGemmRowTiles + static_cast<unsigned>(warp_index() * kWarpTiles);
   const int n_tiles = static_cast<int>((job.batch - blockIdx.y * kGemmColumns + 7) / 8);
@@ -224,7 +225,7 @@ __global__ void __launch_bounds__(kGemmThreads) gemm_kernel(GemmJob job) {
     HalfTile tiles[kWarpTiles];
 #pragma unroll
     for (int m = 0; m < kWarpTiles; ++m) {
-      decode_tile(shares[m], lane % 4, tables, tiles[m]);
+      decode_tile(shares[m], place, tables, tiles[m]);
       cursors[m].advance(1);
       if (group + 1 < end) cursors[m].load(shares[m], 0);
     }

@@ -99,13 +99,14 @@ struct FragmentPlace {
 template <typename Lane, int NB, int NT>
 __device__ __forceinline__ void multiply_tiles(typename Lane::Cursor cursor,
                                                FragmentPlace<NB, NT> fragments, int left, int lane,
+                                               typename Lane::Place place,
                                                const GemvTables<Lane>& tables, Lane& even,
                                                Accumulators<NT>& acc) {
   const auto turn = [&](const Lane& tile, Lane& next, int at, bool more) {
     const Fragments<NT> x = fragments.load(at * kWarps, static_cast<unsigned>(lane));
     if (more) cursor.load(next, (at + 1) * kWarps);
     __syncwarp();  // keeps the loads here: ptxas would put them off until `tile` is decoded
-    multiply_tile(tile, lane % 4, x, tables, acc);
+    multiply_tile(tile, place, x, tables, acc);
   };
   Lane odd;
   for (; left > 0; left -= 2) {  // two per turn, so that no register moves
@@ -122,6 +123,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gemv_kernel(GemvJob job) {
   __shared__ float sums[NT][4][kThreads];
   __shared__ float apart[Lane::kSparse ? kTileRows : 1][NT][8];
   const int lane = pinned(lane_index());
+  const auto place = Lane::place(lane);
   const int warp = warp_index();
   const int begin = static_cast<int>(blockIdx.y * job.slice) + warp;
   const int end =
@@ -137,8 +139,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gemv_kernel(GemvJob job) {
   load_tables<Lane>(tables, job.gated, job.codes, job.tensor_scale);
   for (unsigned row_tile = blockIdx.x; row_tile < job.row_tiles; row_tile += gridDim.x) {
     Accumulators<NT> acc = {};
-    multiply_tiles(cursor_of(row_tile), FragmentPlace<NB, NT>(job, begin), count, lane, tables,
-                   first, acc);
+    multiply_tiles(cursor_of(row_tile), FragmentPlace<NB, NT>(job, begin), count, lane, place,
+                   tables, first, acc);
     if (count > 0 && row_tile + gridDim.x < job.row_tiles) {
       cursor_of(row_tile + gridDim.x).load(first, 0);
     }

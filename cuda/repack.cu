@@ -64,6 +64,7 @@ __global__ void __launch_bounds__(kThreads) unpack_kernel(RepackJob job) {
     ranks.words[i] = 0x03020100u + 4 * min(i, gated_words(kClasses << R) - 1) * kEachByte;
   }
   const int lane = pinned(lane_index());
+  const auto place = Lane::place(lane);
   const auto* tiles = reinterpret_cast<const uint4*>(job.from);
   for (unsigned tile = blockIdx.x * kWarps + static_cast<unsigned>(warp_index()); tile < job.tiles;
        tile += gridDim.x * kWarps) {
@@ -73,7 +74,7 @@ __global__ void __launch_bounds__(kThreads) unpack_kernel(RepackJob job) {
     LaneRow rows[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) rows[half].header = share.header_of(half) & 0xffffu;
-    typename Lane::Decoder decoder(share, codes, lane % 4);
+    typename Lane::Decoder decoder(share, codes, place);
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
       std::uint32_t parts[Lane::kParts][4];

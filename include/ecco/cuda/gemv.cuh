@@ -84,6 +84,12 @@ struct TileLane {
     __device__ __forceinline__ void advance(int columns) { tile += columns * Lane::kWords; }
   };
 
+  /// What a Decoder needs to know of its lane, the same for all tiles.
+  struct Place {
+    int t;  ///< lane % 4
+  };
+  static __device__ __forceinline__ Place place(int lane) { return {lane % 4}; }
+
   /// Of a row, by its scale's code: of planar codecs.
   static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
     return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
@@ -207,16 +213,17 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
   }
 }
 
-/// multiply_rows of a tile. Whole warps call it. `t` = lane % 4.
+/// multiply_rows of a tile. Whole warps call it. `place` = Lane::place(lane), made once.
 ///
 /// @code
 /// ecco::cuda::FastLane<2> share;  // P4, gemv_fast.cuh
 /// share.load(tile, lane);
-/// ecco::cuda::multiply_tile(share, lane % 4, activations, tables, acc);
+/// ecco::cuda::multiply_tile(share, share.place(lane), activations, tables, acc);
 /// @endcode
 /// tests/cuda/example_gemv.cu is the whole kernel.
 template <typename Lane, int NT>
-__device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const Fragments<NT>& x,
+__device__ __forceinline__ void multiply_tile(const Lane& lane, typename Lane::Place place,
+                                              const Fragments<NT>& x,
                                               const GemvTables<Lane>& tables,
                                               Accumulators<NT>& acc) {
   Gated<Lane::kTableWords> gated[2];
@@ -227,7 +234,7 @@ __device__ __forceinline__ void multiply_tile(const Lane& lane, int t, const Fra
     gated[half] = load_gated(tables, header & 255u);
     row_factor[half] = tables.factors[header >> 8 & 255u];
   }
-  typename Lane::Decoder decoder(lane, tables.codes, t);
+  typename Lane::Decoder decoder(lane, tables.codes, place);
   multiply_rows<Lane::kParts>(
       [&](int q, std::uint32_t(&parts)[Lane::kParts][4]) { decoder.decode(q, gated, parts); },
       row_factor, x, acc);

@@ -28,6 +28,19 @@ struct DenseLane : TileLane<DenseLane> {
     return half == 0 ? headers.x : headers.y;
   }
 
+  struct Place {
+    /// The selector of PRMT for the third word of the lane's streams: their byte 0 is the lane's
+    /// middle byte, byte 2 or 3 of the header for t = 0 and 2, byte 1 or 0 of its mirror image for
+    /// t = 1 and 3.
+    int order;
+
+    __device__ __forceinline__ bool mirrored() const { return order < 0x2106; }
+  };
+  /// Whole warps call it.
+  static __device__ __forceinline__ Place place(int lane) {
+    return {pinned(0x2100 | (0x4756 >> (4 * (lane % 4)) & 15))};  // else made for every tile
+  }
+
   struct Decoder {
     const DenseLane& lane;
     std::uint32_t codes;         ///< shared address of the code table
@@ -35,10 +48,9 @@ struct DenseLane : TileLane<DenseLane> {
 
     /// A lane's codes run on into the middle byte of the header and into its neighbour's words,
     /// read from their far end.
-    __device__ __forceinline__ Decoder(const DenseLane& lane_, const std::uint32_t* codes_, int t)
+    __device__ __forceinline__ Decoder(const DenseLane& lane_, const std::uint32_t* codes_,
+                                       Place place)
         : lane(lane_), codes(static_cast<std::uint32_t>(__cvta_generic_to_shared(codes_))) {
-      // Byte 0 of the third word is lane t's middle byte: 2, 1 (mirrored), 3, 0 of the header.
-      const std::uint32_t order = 0x2100u | (0x4756u >> (4 * t) & 15u);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const uint4& words = half == 0 ? lane.low : lane.high;
@@ -46,7 +58,8 @@ struct DenseLane : TileLane<DenseLane> {
         const std::uint32_t other = __brev(__shfl_xor_sync(kFullMask, words.y, 1));
         stream[half][0] = words.x;
         stream[half][1] = words.y;
-        stream[half][2] = prmt(other, (t & 1) != 0 ? __brev(header) : header, order);
+        stream[half][2] = prmt(other, place.mirrored() ? __brev(header) : header,
+                               static_cast<std::uint32_t>(place.order));
       }
     }
     /// Entry of the next 12 bits. As inline PTX because the compiler computes the address on the

@@ -84,7 +84,8 @@ struct FastLane : TileLane<FastLane<R, kValues>> {
   /// Decodes the weights of the q-th mma, q ascending.
   struct Decoder {
     const FastLane& lane;
-    __device__ __forceinline__ Decoder(const FastLane& lane_, const std::uint32_t*, int)
+    __device__ __forceinline__ Decoder(const FastLane& lane_, const std::uint32_t*,
+                                       typename TileLane<FastLane>::Place)
         : lane(lane_) {}
     __device__ __forceinline__ void decode(int q, const Gated<kTableWords> (&tables)[2],
                                            std::uint32_t (&parts)[kParts][4]) {

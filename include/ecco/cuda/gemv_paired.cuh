@@ -35,7 +35,7 @@ struct PairedLane : TileLane<PairedLane> {
     const PairedLane& lane;
     std::uint32_t later[2][kParts];  ///< selectors of the second words of the pairs
 
-    __device__ __forceinline__ Decoder(const PairedLane& lane_, const std::uint32_t*, int)
+    __device__ __forceinline__ Decoder(const PairedLane& lane_, const std::uint32_t*, Place)
         : lane(lane_) {}
 
     /// Selectors of the words `a`, `b` of pairs: in each nibble the column of the value, and in

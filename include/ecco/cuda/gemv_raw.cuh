@@ -71,19 +71,24 @@ struct RawLane {
     return code == 0 ? 0.0f : tensor_scale * e5m3_to_float(code);
   }
   static constexpr bool kSparse = false;
+  struct Place {
+    int t;  ///< lane % 4
+  };
+  static __device__ __forceinline__ Place place(int lane) { return {lane % 4}; }
 
   struct Decoder {
     const RawLane& lane;
     planar::ClassMasks classes[2];
     std::uint32_t fragments[2][8];  ///< the bytes of words 2 q + h
 
-    __device__ __forceinline__ Decoder(const RawLane& lane_, const std::uint32_t* codes, int t)
+    __device__ __forceinline__ Decoder(const RawLane& lane_, const std::uint32_t* codes,
+                                       Place place)
         : lane(lane_) {
       const auto* deposit = reinterpret_cast<const std::uint8_t*>(codes);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         classes[half] =
-            planar::decode_classes(lane.rows[half].head, lane.rows[half].upper, t, deposit);
+            planar::decode_classes(lane.rows[half].head, lane.rows[half].upper, place.t, deposit);
       }
     }
     /// All words at the first call: two of them come at a time, in another order.

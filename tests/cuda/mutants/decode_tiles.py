@@ -12,7 +12,7 @@ MUTANTS = {
         ("mask", "(a ^ b) & 0x80808080u", "(a ^ b) & 0x80808000u"),
     ],
     ("include/ecco/cuda/gemv_dense.cuh", "cuda/decode_dense.cu", "decode"): [
-        ("shift", "0x4756u >> (4 * t)", "0x4756u >> (4 * (t & 2))"),
+        ("shift", "(4 * (lane % 4))", "(4 * (lane % 4 & 2))"),
         ("stale accumulator", "if (q < 2) bits[1] =", "if (q < 1) bits[1] ="),
         ("mask", "and.b32 %0, %1, 0x3ffc;", "and.b32 %0, %1, 0x1ffc;"),
     ],

@@ -4,7 +4,8 @@ MUTANTS = {
     ("include/ecco/cuda/gemv_dense.cuh", "cuda/gemv_dense.cu", "gemv"): [
         ("lane", "__shfl_xor_sync(kFullMask, words.y, 1)",
          "__shfl_xor_sync(kFullMask, words.x, 1)"),
-        ("lane", "0x4756u >> (4 * t)", "0x4765u >> (4 * t)"),
+        ("lane", "0x4756 >>", "0x4765 >>"),
+        ("lane", "order < 0x2106", "order < 0x2105"),
         ("shift", "if (q < 1) bits[2] >>= used;", ""),
     ],
 }
