@@ -169,17 +169,17 @@ cudaError_t launch(const GemvJob& job, unsigned slices, cudaStream_t stream) {
 
 /// Compiled for so many resident blocks per multiprocessor with up to 8 columns, and for kWide
 /// with 16 (0: as ptxas likes): the most for which the tile in hand and the next one fit into
-/// registers. Sparse corrections of eight columns need more of them.
+/// registers. Sparse corrections of more than two columns need more of them.
 template <typename Lane, int kBlocks, int kWide = 0>
 cudaError_t gemv_with(const GemvJob& job, unsigned slices, cudaStream_t stream) {
-  constexpr int kEight = Lane::kSparse ? 3 : kBlocks;
+  constexpr int kMany = Lane::kSparse ? 3 : kBlocks;
   switch (stored_columns(job.columns)) {
     case 2:
       return launch<Lane, kBlocks, 2, 1>(job, slices, stream);
     case 4:
-      return launch<Lane, kBlocks, 4, 1>(job, slices, stream);
+      return launch<Lane, kMany, 4, 1>(job, slices, stream);
     case 8:
-      return launch<Lane, kEight, 8, 1>(job, slices, stream);
+      return launch<Lane, kMany, 8, 1>(job, slices, stream);
     default:
       return launch<Lane, kWide, 8, 2>(job, slices, stream);
   }
