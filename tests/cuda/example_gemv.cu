@@ -45,12 +45,13 @@ __global__ void __launch_bounds__(32 * kWarps)
   const auto* tile = reinterpret_cast<const uint4*>(w.blocks) +
                      static_cast<std::size_t>(first_row / 16) * groups * Lane::kWords;
   ecco::cuda::Accumulators<1> acc = {};
+  const auto place = Lane::place(lane);
   for (int group = 0; group < groups; ++group, tile += Lane::kWords) {
     Lane share;
     share.load(tile, lane);
     const auto activations = ecco::cuda::load_fragments<kColumns, 1>(
         fragments + 8 * kColumns * group + lane, factors + kColumns * group + lane % 4 * 2);
-    ecco::cuda::multiply_tile(share, Lane::place(lane), activations, tables, acc);
+    ecco::cuda::multiply_tile(share, place, activations, tables, acc);
   }
   for (int i = 0; i < 4; ++i) {  // rows g and g + 8, columns 2 t and 2 t + 1
     const unsigned row = first_row + lane / 4 + i / 2 * 8;

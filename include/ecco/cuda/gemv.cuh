@@ -84,11 +84,9 @@ struct TileLane {
     __device__ __forceinline__ void advance(int columns) { tile += columns * Lane::kWords; }
   };
 
-  /// What a Decoder needs to know of its lane, the same for all tiles.
-  struct Place {
-    int t;  ///< lane % 4
-  };
-  static __device__ __forceinline__ Place place(int lane) { return {lane % 4}; }
+  /// What a Decoder needs to know of its lane, the same for all tiles: nothing, for most kinds.
+  struct Place {};
+  static __device__ __forceinline__ Place place(int /*lane*/) { return {}; }
 
   /// Of a row, by its scale's code: of planar codecs.
   static __device__ __forceinline__ float factor(std::uint8_t code, float tensor_scale) {
@@ -217,8 +215,9 @@ __device__ __forceinline__ void multiply_rows(Decode&& decode, const float (&row
 ///
 /// @code
 /// ecco::cuda::FastLane<2> share;  // P4, gemv_fast.cuh
+/// const auto place = share.place(lane);  // before the loop over tiles
 /// share.load(tile, lane);
-/// ecco::cuda::multiply_tile(share, share.place(lane), activations, tables, acc);
+/// ecco::cuda::multiply_tile(share, place, activations, tables, acc);
 /// @endcode
 /// tests/cuda/example_gemv.cu is the whole kernel.
 template <typename Lane, int NT>
